@@ -1,0 +1,109 @@
+"""The few layers the encoders are made of."""
+
+from typing import Any, Literal
+
+import keras
+
+Pooling = Literal["average", "time", "flatten"]
+
+# How the last feature map (batch, time, frequency, channels) becomes one vector.
+POOLINGS: dict[str, Any] = {
+    "average": lambda x, name: keras.layers.GlobalAveragePooling2D(name=name)(x),
+    # Mean over time alone keeps the frequency bands apart: what is low and what is high says who speaks.
+    "time": lambda x, name: keras.layers.Flatten(name=name)(
+        keras.layers.AveragePooling2D((x.shape[1], 1), name=f"{name}_time")(x)
+    ),
+    "flatten": lambda x, name: keras.layers.Flatten(name=name)(x),
+}
+
+
+def pool(x: Any, how: Pooling, *, name: str = "pool") -> Any:
+    """Summarise a feature map by a row of `POOLINGS`.
+
+    Raises:
+        ValueError: if `how` is no row.
+    """
+    if how not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {how!r}.")
+    return POOLINGS[how](x, name)
+
+
+def conv(
+    x: Any,
+    channels: int,
+    size: int,
+    *,
+    name: str,
+    stride: int = 1,
+    batch_norm: bool = False,
+    activation: str | None = "relu",
+) -> Any:
+    """Convolution, then bias or batch normalisation, then activation."""
+    layer = keras.layers.Conv2D(
+        channels,
+        size,
+        stride,
+        padding="same",
+        use_bias=not batch_norm,
+        kernel_initializer="he_normal" if activation else "glorot_uniform",
+        name=name,
+    )
+    return _finish(layer(x), name, batch_norm, activation)
+
+
+def depthwise(
+    x: Any, size: int, *, name: str, stride: int = 1, batch_norm: bool = False, activation: str | None = "relu"
+) -> Any:
+    """Depthwise convolution, then bias or batch normalisation, then activation."""
+    # He's initialisation, 2 / fan-in. Keras takes all channels for the fan-in of a kernel that sees one: without batch
+    # normalisation the eleven blocks of `mobilenet` would shrink their input to 1e-16.
+    he_normal = keras.initializers.VarianceScaling(2.0 * x.shape[-1])
+    layer = keras.layers.DepthwiseConv2D(
+        size, stride, padding="same", use_bias=not batch_norm, depthwise_initializer=he_normal, name=name
+    )
+    return _finish(layer(x), name, batch_norm, activation)
+
+
+def _finish(x: Any, name: str, batch_norm: bool, activation: str | None) -> Any:
+    if batch_norm:
+        x = keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
+    return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+
+def squeeze_excite(x: Any, squeezed: int, *, name: str) -> Any:
+    """Weigh each channel by a gate that sees the mean of all (Howard et al. 2019, section 5.3)."""
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+    gate = conv(gate, squeezed, 1, name=f"{name}_reduce")
+    gate = conv(gate, x.shape[-1], 1, activation="hard_sigmoid", name=f"{name}_expand")
+    return keras.layers.Multiply(name=f"{name}_excite")([x, gate])
+
+
+def with_embedding(pooled: Any, bottleneck: int | None) -> Any:
+    """The embedding: the pooled features, or a linear layer on them."""
+    if bottleneck is None:
+        return pooled
+    if bottleneck < 1:
+        raise ValueError(f"bottleneck must be a positive size or None, got {bottleneck}.")
+    return keras.layers.Dense(bottleneck, name="bottleneck")(pooled)
+
+
+def scaled(channels: int, width: float) -> int:
+    """A channel count at a width, at least 8."""
+    return max(8, int(channels * width))
+
+
+def multiple_of_8(channels: float) -> int:
+    """The nearest multiple of 8, at least 8, and never less than nine tenths: vector units like it.
+
+    As in the authors' MobileNets, github.com/tensorflow/models, research/slim/nets/mobilenet/conv_blocks.py.
+
+    >>> [multiple_of_8(channels) for channels in (1, 16, 18, 44)]
+    [8, 16, 24, 48]
+    """
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+def check_width(width: float) -> None:
+    if not 0 < width <= 2:
+        raise ValueError(f"width must be in (0, 2], got {width}. 1.0 is the paper's network.")

@@ -1,0 +1,131 @@
+"""Cutting a waveform into fixed windows, and windows into one clip. The only arithmetic of time in the project."""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+Pooling = Literal["mean", "max", "mean+std"]
+
+
+def num_windows(num_samples: int, window: int, hop: int) -> int:
+    """How many windows a waveform has.
+
+    Windows start at 0, hop, 2 hop, ... while a whole one fits. One more, zero-padded, is added when it would see at
+    least half a hop of sound that no whole window has seen; a waveform shorter than one window is padded to one.
+
+    Raises:
+        ValueError: if a count is not positive.
+
+    >>> [num_windows(n, window=4, hop=4) for n in (1, 4, 5, 6, 8)]
+    [1, 1, 1, 2, 2]
+    >>> num_windows(16_000, 15_600, 2_720), num_windows(32_000, 15_600, 2_720)  # 1 s and 2 s at TRILL's hop
+    (1, 7)
+    """
+    if min(num_samples, window, hop) < 1:
+        raise ValueError(f"samples, window and hop must be positive, got {num_samples}, {window} and {hop} samples.")
+    whole = 1 + max(0, num_samples - window) // hop
+    next_start = whole * hop
+    unseen = num_samples - max(next_start, next_start - hop + window)
+    return whole + (2 * unseen >= min(hop, window))
+
+
+def frame(waveform: np.ndarray, window: int, hop: int) -> np.ndarray:
+    """Cut a waveform into overlapping windows, without copying where no padding is needed.
+
+    Args:
+        waveform: `(num_samples,)`.
+        window: samples in a window.
+        hop: samples between the starts of two windows.
+
+    Returns:
+        `(num_windows(...), window)`; where the last window reaches past the end it holds zeros.
+
+    Raises:
+        ValueError: if the waveform is empty or not one-dimensional, or `window` or `hop` is not positive.
+
+    >>> frame(np.arange(1, 7), window=3, hop=2)
+    array([[1, 2, 3],
+           [3, 4, 5],
+           [5, 6, 0]])
+    """
+    if waveform.ndim != 1 or waveform.size == 0:
+        raise ValueError(
+            f"waveform must be a non-empty vector, got shape {waveform.shape}. Mix channels first: trill.audio.read."
+        )
+    count = num_windows(waveform.size, window, hop)
+    missing = (count - 1) * hop + window - waveform.size
+    if missing > 0:
+        waveform = np.pad(waveform, (0, missing))
+    return np.lib.stride_tricks.sliding_window_view(waveform, window)[::hop][:count]
+
+
+def times(num_samples: int, window: int, hop: int, sample_rate: int) -> np.ndarray:
+    """Start and end of each window in seconds: `(num_windows, 2)`; a padded window ends where the sound ends.
+
+    >>> times(6, window=3, hop=2, sample_rate=1).tolist()
+    [[0.0, 3.0], [2.0, 5.0], [4.0, 6.0]]
+    """
+    starts = hop * np.arange(num_windows(num_samples, window, hop))
+    return np.stack([starts, np.minimum(starts + window, num_samples)], axis=1) / sample_rate
+
+
+def pool(windows: np.ndarray, how: Pooling) -> np.ndarray:
+    """Summarise `(num_windows, dim)` as one vector: `(dim,)`, or `(2 * dim,)` for "mean+std".
+
+    Raises:
+        ValueError: if `how` is none of them.
+
+    >>> pool(np.array([[1.0, 2.0], [3.0, 6.0]]), "mean+std")
+    array([2., 4., 1., 2.])
+    """
+    match how:
+        case "mean":
+            return windows.mean(axis=0)
+        case "max":
+            return windows.max(axis=0)
+        case "mean+std":
+            return np.concatenate([windows.mean(axis=0), windows.std(axis=0)])
+    raise ValueError(f"pooling must be one of {', '.join(map(repr, get_args(Pooling)))} or None, got {how!r}.")
+
+
+class Framer:
+    """`frame` for sound that arrives in pieces of any size: the windows of all pushes and of `finish` are its rows.
+
+    >>> framer = Framer(window=3, hop=2)
+    >>> [framer.push(chunk).tolist() for chunk in ([1, 2], [3], [4, 5, 6])]
+    [[], [[1.0, 2.0, 3.0]], [[3.0, 4.0, 5.0]]]
+    >>> framer.finish().tolist()
+    [[5.0, 6.0, 0.0]]
+    """
+
+    def __init__(self, window: int, hop: int) -> None:
+        num_windows(1, window, hop)  # says what it takes
+        self.window, self.hop = window, hop
+        self.num_samples = 0  # pushed so far
+        self._emitted = 0
+        self._rest = np.empty(0, np.float32)  # what windows to come still need, from _rest_start
+        self._rest_start = 0
+
+    def push(self, chunk: np.ndarray) -> np.ndarray:
+        """Take `(num_samples,)` more and return the windows that are now whole: `(num_windows, window)`."""
+        self.num_samples += len(chunk)
+        rest = np.concatenate([self._rest, np.asarray(chunk, np.float32)])
+        # With a hop longer than the window, the next window may start in sound that is still to come.
+        skip = min(self._emitted * self.hop - self._rest_start, len(rest))
+        rest, self._rest_start = rest[skip:], self._rest_start + skip
+        if len(rest) < self.window:
+            self._rest = rest
+            return np.empty((0, self.window), np.float32)
+        whole = np.lib.stride_tricks.sliding_window_view(rest, self.window)[:: self.hop]
+        self._emitted += len(whole)
+        skip = min(len(whole) * self.hop, len(rest))
+        self._rest, self._rest_start = rest[skip:].copy(), self._rest_start + skip
+        return whole
+
+    def finish(self) -> np.ndarray:
+        """The zero-padded last window, where the sound has one: `(0 or 1, window)`."""
+        if self.num_samples == 0 or self._emitted == num_windows(self.num_samples, self.window, self.hop):
+            return np.empty((0, self.window), np.float32)
+        self._emitted += 1
+        last = self._rest[self._emitted * self.hop - self.hop - self._rest_start :]
+        return np.pad(last, (0, self.window - len(last)))[None]
