@@ -1,0 +1,1 @@
+"""Big models taught to small ones."""

@@ -28,10 +28,10 @@ def test_whisper(clip):
     waveform = np.pad(fixture[f"{clip}_wav"], (0, 480_000 - len(fixture[f"{clip}_wav"])))
     whisper = WhisperEncoder(WHISPER)
     log_mel = fixture[f"{clip}_logmel_first"]
-    np.testing.assert_allclose(whisper.log_mel(waveform)[: len(log_mel)], log_mel, atol=1e-5)
+    np.testing.assert_allclose(whisper.log_mel(waveform)[: len(log_mel)], log_mel, atol=1e-6)
     states = whisper.hidden_states(waveform)
-    block1 = fixture[f"{clip}_block1_first"]
-    assert_close_to_float16(states[1][: len(block1)], block1, slack=1e-4)
+    block1 = fixture[f"{clip}_block1_first"]  # blocks count from 0, states from the transformer's input
+    assert_close_to_float16(states[2][: len(block1)], block1, slack=1e-5)
 
 
 def test_whisper_runs_as_many_blocks_as_asked_on_clips_as_they_are():

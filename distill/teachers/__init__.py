@@ -1,0 +1,1 @@
+"""Big models, a file a family."""

@@ -67,7 +67,7 @@ def test_every_front_end_is_the_definition(name):
 
 
 def test_silence_is_the_offset():
-    assert ours(np.zeros(400)).tolist() == pytest.approx(np.log(0.001))
+    np.testing.assert_allclose(ours(np.zeros(400)), np.log(0.001), rtol=1e-6)
 
 
 @pytest.mark.skipif(not YAMNET_FIXTURE.exists(), reason="the teachers are not part of the repository")
@@ -119,7 +119,8 @@ def test_short_clips_are_zero_padded_on_the_right():
     clip = SIGNALS["noise"][:8_000].astype(np.float32)
     padded = np.concatenate([clip, np.zeros(7_600, np.float32)])
     np.testing.assert_array_equal(log_mel_windows(clip[None], TRILL), log_mel_windows(padded[None], TRILL))
-    assert keras.ops.convert_to_numpy(log_mel_windows(clip[None], TRILL))[0, 0, 50:] == pytest.approx(np.log(0.001))
+    silence = keras.ops.convert_to_numpy(log_mel_windows(clip[None], TRILL))[0, 0, 50:]
+    np.testing.assert_allclose(silence, np.log(0.001), rtol=1e-6)
 
 
 @given(num_frames=st.integers(1, 40), window_frames=st.integers(1, 12), hop_frames=st.integers(1, 15))
@@ -154,13 +155,13 @@ def test_the_layer_carries_its_front_end_and_stays_float32():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sample_rate": 0}, "sample_rate must be positive, got 0"),
-        ({"step_seconds": 0.0}, "frame_step must be positive, got 0"),
-        ({"frame_seconds": -1.0}, "frame_length must be positive, got -16000"),
-        ({"mel_bands": 0}, "mel_bands must be positive, got 0"),
-        ({"log_offset": float("nan")}, "log_offset must be positive, got nan"),
-        ({"window_frames": -1}, "window_frames must be positive, got -1"),
-        ({"hop_frames": 0}, "hop_frames must be positive, got 0"),
+        ({"sample_rate": 0}, "sample_rate must be positive .*, got 0"),
+        ({"step_seconds": 0.0}, "frame_step must be positive .*, got 0"),
+        ({"frame_seconds": -1.0}, "frame_length must be positive .*, got -16000"),
+        ({"mel_bands": 0}, "mel_bands must be positive .*, got 0"),
+        ({"log_offset": float("nan")}, "log_offset must be positive .*, got nan"),
+        ({"window_frames": -1}, "window_frames must be positive .*, got -1"),
+        ({"hop_frames": 0}, "hop_frames must be positive .*, got 0"),
         ({"high_hz": 9_000.0}, "0 <= low_hz < high_hz <= 8000 .*got 125.0 and 9000.0"),
         ({"low_hz": 7_500.0}, "got 7500.0 and 7500.0"),
     ],

@@ -13,11 +13,12 @@ from safetensors.numpy import load_file, save_file
 
 from trill.errors import ModelError
 from trill.networks.frontend import FRONTENDS, log_mel
-from trill.networks.saving import KerasModel, NetworkConfig, build, load, save
+from trill.networks.keras_model import KerasModel
+from trill.networks.saving import NetworkConfig, build, load, save
 
 CONFIG = NetworkConfig(
     "mobilenet",
-    {"width": 0.125, "batch_norm": True},
+    {"width": 1 / 64, "batch_norm": True},  # 8 channels everywhere: JAX compiles few initialisers
     dataclasses.replace(FRONTENDS["trill"], window_frames=32),
     name="tiny",
     version="1.2",
@@ -32,10 +33,17 @@ def network():
     return build(CONFIG)
 
 
-@pytest.fixture
-def saved(network, tmp_path):
-    path = tmp_path / "network.safetensors"
+@pytest.fixture(scope="module")
+def content(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "network.safetensors"
     save(network, CONFIG, path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def saved(content, tmp_path):
+    path = tmp_path / "network.safetensors"
+    path.write_bytes(content)
     return path
 
 
@@ -55,7 +63,7 @@ def test_tensors_are_called_as_layers(saved):
 
 def test_saving_another_network_is_refused(network, tmp_path):
     wider = dataclasses.replace(CONFIG, arguments={"width": 0.5, "batch_norm": True})
-    with pytest.raises(ModelError, match=r"block1_depthwise/kernel is F32 \(3, 3, 8, 1\), not F32 \(3, 3, 16, 1\)"):
+    with pytest.raises(ModelError, match=r"stem/kernel is F32 \(3, 3, 1, 8\), not F32 \(3, 3, 1, 16\)"):
         save(network, wider, tmp_path / "network.safetensors")
     assert not list(tmp_path.iterdir())
 
@@ -65,11 +73,13 @@ def test_keras_model_is_what_load_runs(network, saved):
     expected = network(waveforms(), training=False)
     assert (model.card.name, model.card.version, model.card.licence) == ("tiny", "1.2", "Apache-2.0")
     assert (model.card.sample_rate, model.card.window_samples, model.card.hop_samples) == (16_000, 5_360, 2_720)
-    assert model.card.taps == {"embedding": (64,), "final": (2, 4, 64), "block5": (4, 8, 32)}
+    assert model.card.taps == {"embedding": (8,), "final": (2, 4, 8), "block5": (4, 8, 8)}
     assert len(model.card.sha256) == 64
     for tap in model.card.taps:
         flat = keras.ops.convert_to_numpy(expected[tap]).reshape(3, -1)
-        np.testing.assert_allclose(model.run(waveforms(), tap), flat, atol=1e-5 * np.abs(flat).max())
+        windows = model.run(waveforms(), tap)
+        np.testing.assert_allclose(windows, flat, atol=1e-5 * np.abs(flat).max())
+        np.testing.assert_array_equal(windows[1:2], model.run(waveforms()[1:2], tap))
 
 
 def change(path, edit_tensors=lambda tensors: None, edit_fields=lambda fields: None):
@@ -84,8 +94,14 @@ def change(path, edit_tensors=lambda tensors: None, edit_fields=lambda fields: N
     [
         (lambda t: t.pop("stem/kernel"), r"stem/kernel is missing, not F32 \(3, 3, 1, 8\)"),
         (lambda t: t.update(spare=np.zeros(3, np.float32)), r"spare is F32 \(3,\), not known"),
-        (lambda t: t.update({"stem_norm/beta": np.zeros(9, np.float32)}), r"stem_norm/beta is F32 \(9,\), not F32 \(8,\)"),
-        (lambda t: t.update({"stem_norm/beta": np.zeros(8, np.int32)}), r"stem_norm/beta is I32 \(8,\), not F32 \(8,\)"),
+        (
+            lambda t: t.update({"stem_norm/beta": np.zeros(9, np.float32)}),
+            r"stem_norm/beta is F32 \(9,\), not F32 \(8,\)",
+        ),
+        (
+            lambda t: t.update({"stem_norm/beta": np.zeros(8, np.int32)}),
+            r"stem_norm/beta is I32 \(8,\), not F32 \(8,\)",
+        ),
         (lambda t: [t.pop(name) for name in list(t)], r"is missing.*; and \d+ more"),
     ],
 )
@@ -100,7 +116,7 @@ def test_other_tensors_are_named(saved, edit, message):
     [
         (lambda f: f.update(architecture="os.system"), "architecture must be one of mobilenet, .*got 'os.system'"),
         (lambda f: f.update(arguments={"wdith": 1}), "mobilenet takes the arguments width, .*got {'wdith': 1}"),
-        (lambda f: f.update(arguments=[]), "mobilenet takes the arguments"),
+        (lambda f: f.update(arguments=[]), r"JSON with the fields .*arguments \[\] are no object"),
         (lambda f: f.update(arguments={"width": "wide"}), "mobilenet takes the arguments"),
         (lambda f: f.update(colour="red"), "unexpected keyword argument 'colour'"),
         (lambda f: f.pop("architecture"), "missing 1 required positional argument: 'architecture'"),
@@ -163,7 +179,7 @@ assert keras.backend.backend() == "jax"
 folder = sys.argv[1]
 model, config = load(f"{folder}/network.safetensors")
 waveform = np.load(f"{folder}/waveform.npy")
-taps = {name: np.asarray(tap) for name, tap in model(waveform, training=False).items()}
+taps = {name: np.asarray(tap) for name, tap in model.predict_on_batch(waveform).items()}
 np.savez(f"{folder}/jax.npz", log_mel=np.asarray(log_mel(waveform, config.frontend)), **taps)
 save(model, config, f"{folder}/jax.safetensors")
 """
@@ -181,3 +197,16 @@ def test_a_file_means_the_same_on_jax(network, saved):
         value = keras.ops.convert_to_numpy(value)
         np.testing.assert_allclose(on_jax[name], value, rtol=0, atol=1e-6 * np.abs(value).max(), err_msg=name)
     assert (folder / "jax.safetensors").read_bytes() == saved.read_bytes()
+
+
+def test_claims_larger_than_the_file_take_no_memory(saved):
+    config = dataclasses.replace(CONFIG, arguments={**CONFIG.arguments, "bottleneck": 10**12})
+    save_file(load_file(saved), saved, metadata={"trill": config.to_json()})
+    with pytest.raises(
+        ModelError, match=r"bottleneck .* must be at most the \d+ values in the file, got 1000000000000"
+    ):
+        load(saved)
+    frontend = config.to_json().replace('"mel_bands": 64', '"mel_bands": 100000000000')
+    save_file(load_file(saved), saved, metadata={"trill": frontend})
+    with pytest.raises(ModelError, match="mel_bands must be positive and at most 1,000,000, got 100000000000"):
+        load(saved)

@@ -12,6 +12,9 @@ import keras
 import numpy as np
 
 
+MAX_SIZE = 1_000_000  # of any count: a description in a file is not to claim more memory than sound could need
+
+
 @dataclasses.dataclass(frozen=True)
 class FrontendConfig:
     """A log-mel front end in seconds and hertz; counts of samples and frames are derived.
@@ -28,7 +31,7 @@ class FrontendConfig:
         hop_frames: frames between the starts of two context windows.
 
     Raises:
-        ValueError: if a size is not positive or the band edges are not ordered.
+        ValueError: if a size is not positive, or absurd, or the band edges are not ordered.
 
     >>> config = FrontendConfig()
     >>> config.frame_length, config.fft_length, config.window_samples, config.hop_samples
@@ -48,9 +51,10 @@ class FrontendConfig:
     def __post_init__(self) -> None:
         sizes = ("sample_rate", "frame_length", "frame_step", "mel_bands", "log_offset", "window_frames", "hop_frames")
         for name in sizes:
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) <= MAX_SIZE:
                 raise ValueError(
-                    f"{name} must be positive, got {getattr(self, name)}. FrontendConfig() is the paper's."
+                    f"{name} must be positive and at most {MAX_SIZE:,}, got {getattr(self, name)}. "
+                    "FrontendConfig() is the paper's."
                 )
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(
@@ -124,7 +128,7 @@ def log_mel(waveform: Any, config: FrontendConfig) -> Any:
     """Log-mel spectrogram of each row.
 
     The float32 transform rounds each bin by about 1e-7 of the loudest: the logarithm of a band that is near the offset
-    beside a full-scale tone is exact to a few 1e-3, that of speech to 1e-4, of noise to 1e-5.
+    beside a full-scale tone is exact to a few 1e-3, that of loud speech to about 1e-4, of noise to 1e-5.
 
     Args:
         waveform: `(batch, num_samples)` float32 tensor in [-1, 1] with `num_samples >= config.frame_length`.

@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import safetensors
-from safetensors.numpy import save_file
+import safetensors.numpy
 
 from trill.errors import ModelError
-from trill.files import sha256, write_atomically
-from trill.modelfile import ModelCard
+from trill.files import write_atomically
 from trill.networks.frontend import FrontendConfig, LogMel
 from trill.networks.mobilenet import mobilenet
 from trill.networks.mobilenet_v3 import mobilenet_v3
@@ -34,6 +31,7 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "resnetish": resnetish,
 }
 HEADER_KEY = "trill"
+HARMLESS = 10_000  # units that any machine has memory for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +73,8 @@ class NetworkConfig:
         try:
             fields = json.loads(text)
             config = cls(**{**fields, "frontend": FrontendConfig(**fields["frontend"])})
+            if not isinstance(config.arguments, dict):
+                raise TypeError(f"arguments {config.arguments!r} are no object")
         except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
             raise ModelError(
                 f"a network is described by JSON with the fields {', '.join(_names(cls))} and in frontend "
@@ -126,7 +126,7 @@ def save(model: keras.Model, config: NetworkConfig, path: str | os.PathLike[str]
     tensors = {name: variable.numpy() for name, variable in _variables(model).items()}
     _check({name: _kind(tensor.shape) for name, tensor in tensors.items()}, build(config), "the model")
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER_KEY: config.to_json()})
+        temporary.write_bytes(safetensors.numpy.save(tensors, metadata={HEADER_KEY: config.to_json()}))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[keras.Model, NetworkConfig]:
@@ -146,8 +146,9 @@ def load(path: str | os.PathLike[str]) -> tuple[keras.Model, NetworkConfig]:
             if header is None:
                 raise ModelError(f"{path} holds tensors without our header. Write it with trill.networks.saving.save.")
             config = NetworkConfig.from_json(header)
-            model = build(config)
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 it cannot be iterated
+            _check_claims(config, sum(math.prod(s.get_shape()) for s in slices.values()), str(path))
+            model = build(config)
             _check({name: _kind(s.get_shape(), s.get_dtype()) for name, s in slices.items()}, model, str(path))
             for name, variable in _variables(model).items():
                 variable.assign(file.get_tensor(name))
@@ -156,47 +157,19 @@ def load(path: str | os.PathLike[str]) -> tuple[keras.Model, NetworkConfig]:
     return model, config
 
 
-def card(model: keras.Model, config: NetworkConfig) -> ModelCard:
-    """The facts about a network that its user's code depends on; whoever has the file adds its hash."""
-    return ModelCard(
-        name=config.name,
-        version=config.version,
-        sample_rate=config.frontend.sample_rate,
-        window_samples=config.frontend.window_samples,
-        hop_samples=config.frontend.hop_samples,
-        taps={tap: tuple(output.shape[1:]) for tap, output in model.output.items()},
-        licence=config.licence,
-        description=config.description,
-    )
-
-
-class KerasModel:
-    """A file that `save` wrote, as `trill.load` runs it: each window alone, so that its neighbours change no bit.
-
-    Args:
-        path: a `.safetensors` written by `save`.
-
-    Raises:
-        ModelError: as `load`, and if the network has no tap `embedding`.
-    """
-
-    threads = 1  # the backend uses the cores itself
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._network, config = load(path)
-        self.card = dataclasses.replace(card(self._network, config), sha256=sha256(path))
-
-    def run(self, windows: np.ndarray, tap: str) -> np.ndarray:
-        """`(num_windows, window_samples)` float32 in [-1, 1] to `(num_windows, dim)` float32, taps flattened."""
-        output = np.empty((len(windows), math.prod(self.card.taps[tap])), np.float32)
-        for row, window in zip(output, windows, strict=True):
-            row[:] = self._network.predict_on_batch(window[None])[tap].ravel()
-        return output
-
-
 def _variables(model: keras.Model) -> dict[str, Any]:
     """The variables by layer and name, which do not depend on what else was built in the process."""
     return {variable.path: variable for variable in model.weights}
+
+
+def _check_claims(config: NetworkConfig, num_values: int, where: str) -> None:
+    """A layer of n units has at least n weights: larger claims are refused before they take memory."""
+    for name, value in config.arguments.items():
+        if isinstance(value, int) and value > max(num_values, HARMLESS):
+            raise ModelError(
+                f"{name} of {where} must be at most the {num_values} values in the file, got {value}. "
+                "Copy or download it again."
+            )
 
 
 def _kind(shape: Sequence[int], dtype: str = "F32") -> str:
