@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -123,7 +123,7 @@ def test_ways_in(tmp_path):
         ways = [str(path), path, data, bytearray(data), file, opened, raw, Pipe(data), Pipe(data, step=7)]
         for way in ways:
             np.testing.assert_array_equal(audio.read(way), by_hand(data), err_msg=repr(way))
-        assert not (file.closed or opened.closed or raw.closed)
+        assert [way.closed for way in (file, opened, raw)] == [False] * 3
 
 
 def test_a_real_pipe():
@@ -266,6 +266,8 @@ def test_chunks_count_samples_and_may_be_empty():
     assert len(reader.push(np.zeros(0))) == 0
     assert len(reader.push(np.zeros((5, 2), np.int16))) == 5
     assert reader.num_samples == 5
+    with pytest.raises(audio.AudioError, match=r"the stream must be an array of type int8.*, got list\. Convert"):
+        reader.push([0.0])
     with pytest.raises(audio.AudioError, match=r"got nan at sample 7, channel 1 of the stream"):
         reader.push(np.array([[0, 0], [0, 0], [0, np.nan]]))
 
@@ -285,12 +287,8 @@ def arrays_of(dtype, shape=SHAPES):
 @given(data=st.data(), dtype=DTYPES, rate=st.integers(1_000, 60_000), block_seconds=st.floats(1e-5, 0.5))
 def test_any_array_in_any_blocks(data, dtype, rate, block_seconds):
     samples = data.draw(arrays_of(dtype))
-    try:
-        whole = audio.read(samples, rate)
-    except audio.AudioError as error:  # shorter than one sample at 16 kHz
-        assert "at least one sample" in str(error)
-        assert len(samples) * 16_000 < rate
-        return
+    assume(len(samples) * 16_000 > rate)  # else it may be shorter than one sample
+    whole = audio.read(samples, rate)
     assert whole.dtype == np.float32
     assert np.abs(whole).max() <= 1
     assert abs(len(whole) - len(samples) * 16_000 / rate) <= 1
@@ -316,7 +314,10 @@ def test_identical_channels_equal_the_channel(data, dtype, channels):
 
 
 @settings(max_examples=200, deadline=None)
-@given(junk=st.binary(max_size=300), start=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", wav()[:44]]))
+@given(
+    junk=st.binary(max_size=300),
+    start=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", wav()[:44]]),
+)
 def test_junk_is_read_or_refused_in_our_words(junk, start):
     try:
         waveform = audio.read(start + junk)

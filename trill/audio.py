@@ -4,8 +4,8 @@ The only reader of sound in the project. libsndfile decodes and soxr ("HQ") resa
 not grow with the length, and what a header claims is checked before decoding and never used to allocate. Channels are
 averaged; what passes full scale, in the input or by resampling, is clipped.
 
-A WAV, AIFF, Ogg or MP3 that was cut short gives what is there: nothing in it says reliably how long it was, whatever
-its header claims. A FLAC says so, and raises.
+A WAV, AIFF, Ogg or MP3 that was cut short gives what is there, whatever its header claims; a FLAC raises, and so does
+damage inside a compressed file. Files are trusted to say their format and rate, not their length.
 """
 
 import io
@@ -47,6 +47,11 @@ SCALES = {
     "float16": (0, 1),
     "float32": (0, 1),
     "float64": (0, 1),
+}
+# Unit -> least, most, way out.
+LIMITS = {
+    "channels": (1, MAX_CHANNELS, "Pass x.T if an array is (num_channels, num_samples); mix a file: ffmpeg -ac 1."),
+    "hertz": (MIN_RATE, MAX_RATE, "Correct the header, or pass the samples as an array with their sample_rate."),
 }
 RATE_HINT = "Pass the rate of your array, e.g. trill.embed(x, sample_rate=16000)."
 # What opening a path raises -> what to raise and say; the first that fits.
@@ -98,10 +103,10 @@ def blocks(
     """Read a sound piece by piece; together the pieces equal `read` bit for bit, whatever their size.
 
     Args:
-        sound: as for `read`, like the arguments not named here.
-        sample_rate: hertz of an array.
-        target_rate: hertz of the result.
-        max_seconds: longest sound that is taken.
+        sound: as for `read`.
+        sample_rate: as for `read`.
+        target_rate: as for `read`.
+        max_seconds: as for `read`.
         block_seconds: length of a piece, about: resampling shifts the cuts, many channels shorten the pieces.
 
     Yields:
@@ -182,8 +187,8 @@ class ChunkReader:
         return self._resample(np.empty(0, np.float32), last=True)
 
     def _resample(self, mono: np.ndarray, last: bool) -> np.ndarray:
-        ready = self._resampler.resample_chunk(mono, last) if self._resampler else mono
-        return np.asarray(np.clip(ready, -1, 1))
+        ready: np.ndarray = self._resampler.resample_chunk(mono, last) if self._resampler else mono
+        return ready.clip(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,8 @@ def _open(sound: Any, sample_rate: int | None) -> Iterator[_Raw]:
                 f"sample_rate must be that of the header, {rate} Hz in {name}, got {sample_rate!r}. "
                 "Leave it out: a file knows its rate and is resampled."
             )
-        _check_channels(decoder.channels, name)
+        _check_limit("channels", decoder.channels, name)
+        _check_limit("hertz", rate, name)
         yield _Raw(name, rate, decoder.channels, decoder.frames, partial(_decode, decoder, file, name))
 
 
@@ -224,9 +230,10 @@ def _from_array(array: np.ndarray, sample_rate: int | None) -> _Raw:
 
 def _columns(array: np.ndarray, name: str) -> np.ndarray:
     """See an array as `(num_samples, num_channels)`, if it is sound."""
-    if array.dtype.name not in SCALES:
+    kind = array.dtype.name if isinstance(array, np.ndarray) else type(array).__name__
+    if kind not in SCALES:
         raise AudioError(
-            f"{name} must be of type {', '.join(SCALES)}, got {array.dtype}. "
+            f"{name} must be an array of type {', '.join(SCALES)}, got {kind}. "
             "Convert it: x.astype(np.int16) if it holds 16-bit samples, else divide it by its full scale."
         )
     if array.ndim not in (1, 2):
@@ -235,16 +242,14 @@ def _columns(array: np.ndarray, name: str) -> np.ndarray:
             "Pass one sound at a time, e.g. x[0]."
         )
     columns = np.asarray(array)[:, None] if array.ndim == 1 else np.asarray(array)
-    _check_channels(columns.shape[1], name)
+    _check_limit("channels", columns.shape[1], name)
     return columns
 
 
-def _check_channels(num_channels: int, name: str) -> None:
-    if not 1 <= num_channels <= MAX_CHANNELS:
-        raise AudioError(
-            f"{name} must have 1 to {MAX_CHANNELS} channels, got {num_channels}. "
-            "Pass x.T if the array is (num_channels, num_samples); mix a file down with ffmpeg -ac 1."
-        )
+def _check_limit(what: str, value: int, name: str) -> None:
+    low, high, hint = LIMITS[what]
+    if not low <= value <= high:
+        raise AudioError(f"{name} must have {low} to {high} {what}, got {value}. {hint}")
 
 
 def _check_length(raw: _Raw, num_samples: int, max_seconds: float) -> None:
@@ -285,7 +290,7 @@ def _rewound(file: Any, name: str) -> BinaryIO:
         if not isinstance(file.read(0), bytes):
             raise AudioError(f'a file object must give bytes, got text from {name}. Open it in mode "rb".')
         if not getattr(file, "seekable", lambda: False)():
-            file = io.BytesIO(_all_of(file, name))
+            file = _in_memory(file, name)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
     except AudioError:
@@ -297,16 +302,16 @@ def _rewound(file: Any, name: str) -> BinaryIO:
     return cast(BinaryIO, file)
 
 
-def _all_of(stream: Any, name: str) -> bytes:
-    held = bytearray()
+def _in_memory(stream: Any, name: str) -> BinaryIO:
+    held = io.BytesIO()
     while part := stream.read(2**20):
-        held += part
-        if len(held) > MAX_STREAM_BYTES:
+        held.write(part)
+        if held.tell() > MAX_STREAM_BYTES:
             raise AudioError(
                 f"{name} cannot seek and must hold at most {MAX_STREAM_BYTES} bytes, got more. "
                 "Write it to a file and pass the path."
             )
-    return bytes(held)
+    return held
 
 
 @contextmanager
@@ -333,6 +338,7 @@ def _decode(decoder: Any, file: BinaryIO, name: str, length: int) -> Iterator[np
             yield block
     except soundfile.LibsndfileError as error:
         failure = error
+        num_read = decoder.tell()  # with what was good of the block that failed
     mp3 = decoder.format == "MP3"
     # Without a Xing header the length of an MP3 is guessed from its first frame, and decoding stops there or earlier.
     if mp3 and failure is None and file.read(1) == b"\xff":  # another frame
@@ -341,9 +347,11 @@ def _decode(decoder: Any, file: BinaryIO, name: str, length: int) -> Iterator[np
             f"{num_read / rate:.2f} s. Write a new one: ffmpeg -i in.mp3 -c copy out.mp3."
         )
     if failure or (not mp3 and num_read < decoder.frames < UNKNOWN_LENGTH):
-        claimed = "an unknown length" if decoder.frames == UNKNOWN_LENGTH else f"{decoder.frames / rate:.2f} s"
+        claimed = (
+            "all its frames" if decoder.frames == UNKNOWN_LENGTH else f"the {decoder.frames / rate:.2f} s it claims"
+        )
         raise AudioError(
-            f"{name} must hold the {claimed} its header claims, got {num_read / rate:.2f} s, cut short or damaged. "
+            f"{name} must hold {claimed}, got {num_read / rate:.2f} s before it is cut short or damaged. "
             "Fetch it again, or save what is there: ffmpeg -i in.flac out.wav."
         ) from failure
 
