@@ -1,0 +1,1 @@
+"""From Keras to a file that a phone can trust."""

@@ -42,7 +42,9 @@ def verify(flatbuffer: bytes, network: keras.Model, card: ModelCard, min_cosine:
     """
     sounds = probes(card.window_samples, card.sample_rate)
     windows = np.stack(list(sounds.values()))
-    expected = {name: np.reshape(output, (len(windows), -1)) for name, output in network(windows, training=False).items()}
+    expected = {
+        name: np.reshape(output, (len(windows), -1)) for name, output in network(windows, training=False).items()
+    }
     with tempfile.TemporaryDirectory() as folder:
         modelfile.write(Path(folder) / "model.tflite", flatbuffer, card)
         model = TFLiteModel(Path(folder) / "model.tflite", threads=1)

@@ -1,0 +1,1 @@
+"""Which representation is better, and how sure are we."""

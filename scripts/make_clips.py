@@ -1,6 +1,6 @@
 """Synthesise the bundled example clips with eSpeak NG (a development dependency: `apt-get install espeak-ng`).
 
-    python scripts/make_clips.py trill/clips
+python scripts/make_clips.py trill/clips
 """
 
 import argparse

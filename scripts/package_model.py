@@ -1,6 +1,6 @@
 """Put an exported model file into the package: its weights, and its row in presets.toml.
 
-    python scripts/package_model.py runs/mobilenet-1/mobilenet-1.tflite
+python scripts/package_model.py runs/mobilenet-1/mobilenet-1.tflite
 """
 
 import argparse

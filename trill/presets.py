@@ -35,10 +35,11 @@ def locate(name: str) -> Path:
     """
     if name not in presets():
         raise ModelError(
-            f"model must be one of {', '.join(list_models())} or the path of a .tflite or .safetensors file, got {name!r}."
+            f"model must be one of {', '.join(list_models())} or the path of a model file, got {name!r}. "
+            "A path ends in .tflite or .safetensors."
         )
     row = presets()[name]
-    path = WEIGHTS / row["file"]
+    path = WEIGHTS / str(row["file"])
     if not path.is_file() or files.sha256(path) != row["sha256"]:
         raise ModelError(f"{path} is missing or not the file that was packaged. Reinstall trill-speech.")
     return path
