@@ -22,16 +22,16 @@ class Quantization:
     Args:
         cast: operators whose weights become float16. Never those of the front end: its window and mel matrix in
             float16 leak enough to turn an embedding of a sweep by 6 degrees.
-        min_cosine: of file and network on any probe of `export.verification`.
+        max_error: of the file against the network on any probe of `export.verification`.
     """
 
     cast: tuple[str, ...]
-    min_cosine: float
+    max_error: float
 
 
 QUANTIZATIONS = {
-    "float32": Quantization((), 0.999999),
-    "float16": Quantization(("CONV_2D", "DEPTHWISE_CONV_2D"), 0.99995),
+    "float32": Quantization((), 2e-4),
+    "float16": Quantization(("CONV_2D", "DEPTHWISE_CONV_2D"), 5e-3),
 }
 
 
@@ -103,5 +103,5 @@ def export_network(
     """
     flatbuffer = convert_network(network, quantization)
     card = card_of(network, config)
-    verify(flatbuffer, network, card, QUANTIZATIONS[quantization].min_cosine)
+    verify(flatbuffer, network, card, QUANTIZATIONS[quantization].max_error)
     return modelfile.write(path, flatbuffer, dataclasses.replace(card, quantization=quantization))

@@ -31,33 +31,31 @@ def probes(num_samples: int, sample_rate: int) -> dict[str, np.ndarray]:
     return {name: sound.astype(np.float32) for name, sound in sounds.items()}
 
 
-def verify(flatbuffer: bytes, network: keras.Model, card: ModelCard, min_cosine: float) -> dict[str, float]:
+def verify(flatbuffer: bytes, network: keras.Model, card: ModelCard, max_error: float) -> dict[str, float]:
     """Compare a converted file with its network, tap by tap and probe by probe.
 
     Returns:
-        The smallest cosine similarity of each tap.
+        The largest error of each tap: length of the difference over length of the network's output.
 
     Raises:
-        ModelError: if one is below `min_cosine` or not a number.
+        ModelError: if one is above `max_error` or not a number.
     """
     sounds = probes(card.window_samples, card.sample_rate)
     windows = np.stack(list(sounds.values()))
-    expected = {
-        name: np.reshape(output, (len(windows), -1)) for name, output in network(windows, training=False).items()
-    }
+    outputs = network(windows, training=False)
     with tempfile.TemporaryDirectory() as folder:
         modelfile.write(Path(folder) / "model.tflite", flatbuffer, card)
         model = TFLiteModel(Path(folder) / "model.tflite", threads=1)
-    smallest = {}
-    for tap, rows in expected.items():
-        found = model.run(windows, tap)
-        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(rows, axis=1)
-        cosines = np.sum(found * rows, axis=1) / np.maximum(norms, 1e-20)
-        for sound, cosine in zip(sounds, cosines, strict=True):
-            if not cosine >= min_cosine:
+    largest = {}
+    for tap, output in outputs.items():
+        expected = keras.ops.convert_to_numpy(output).reshape(len(windows), -1)
+        lengths = np.maximum(np.linalg.norm(expected, axis=1), np.finfo(np.float32).tiny)
+        errors = np.linalg.norm(model.run(windows, tap) - expected, axis=1) / lengths
+        for sound, error in zip(sounds, errors, strict=True):
+            if not error <= max_error:
                 raise ModelError(
-                    f"the file must agree with its network to a cosine of {min_cosine}, got {cosine:.6f} at tap "
+                    f"the file must agree with its network to {max_error:g} of its length, got {error:.2g} at tap "
                     f"{tap!r} on {sound}. A coarser quantization or an unsound conversion; export as float32 to tell."
                 )
-        smallest[tap] = float(cosines.min())
-    return smallest
+        largest[tap] = float(errors.max())
+    return largest

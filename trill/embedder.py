@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -80,9 +81,10 @@ def load(
     16000
     """
     path = Path(model)
-    if isinstance(model, str) and not path.suffix and not path.exists():
+    # A preset is meant even where a folder is called like it.
+    if isinstance(model, str) and (model in presets.presets() or not (path.suffix or os.path.exists(path))):
         path = presets.locate(model)
-    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (0, 0)
+    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if os.path.isfile(path) else (0, 0)
     loaded = _load_file(path, threads, stamp)
     embedder = Embedder(loaded, tap="embedding", hop_samples=loaded.card.hop_samples)
     return embedder.using(tap=tap, hop_seconds=hop_seconds)
@@ -162,13 +164,17 @@ class Embedder:
         """
         if tap is not None and tap not in self.taps:
             raise ValueError(f"tap must be one of {', '.join(self.taps)} for {self.card.identity}, got {tap!r}.")
-        hop = self.hop_samples if hop_seconds is None else round(hop_seconds * self.sample_rate)
-        if hop < 1:
-            raise ValueError(f"hop_seconds must be at least one sample, got {hop_seconds}. The model's own is the default.")
-        return dataclasses.replace(self, tap=tap or self.tap, hop_samples=hop)
+        hop = self.hop_samples if hop_seconds is None else hop_seconds * self.sample_rate
+        if not 1 <= hop < math.inf:
+            raise ValueError(
+                f"hop_seconds must be at least one sample, got {hop_seconds}. The model's own is the default."
+            )
+        return dataclasses.replace(self, tap=tap or self.tap, hop_samples=round(hop))
 
     def embed(self, sound: Sound, sample_rate: int | None = None, *, pooling: Pooling | None = "mean") -> np.ndarray:
         """Embed a sound: see `trill.embed`. Long files are read and embedded in blocks."""
+        if pooling is not None:
+            windows.check_pooling(pooling)  # before a long computation
         embeddings, _ = self.embed_timed(sound, sample_rate)
         return embeddings if pooling is None else windows.pool(embeddings, pooling)
 
@@ -212,7 +218,7 @@ class Embedder:
 
         Args:
             sounds: what `embed` takes, each.
-            sample_rate: Hz of arrays.
+            sample_rate: Hz of the arrays among them; files know their own.
             pooling: as in `embed`.
             on_error: "nan" gives a sound that cannot be read a row of NaN and a line in the log, so that it costs
                 only itself.
@@ -222,18 +228,23 @@ class Embedder:
 
         Raises:
             AudioError: for the first sound that cannot be read, if `on_error` is "raise".
+            ValueError: if another argument is out of range.
         """
+        if isinstance(sounds, str | bytes):
+            raise ValueError(f"sounds must be a list of sounds, got one, {sounds[:80]!r}. Pass [sound], or use embed.")
+        windows.check_pooling(pooling)
         if on_error not in ("raise", "nan"):
             raise ValueError(f'on_error must be "raise" or "nan", got {on_error!r}.')
         width = self.embedding_dim * (2 if pooling == "mean+std" else 1)
 
         def one(item: tuple[int, Sound]) -> np.ndarray:
+            index, sound = item
             try:
-                return self.embed(item[1], sample_rate, pooling=pooling)
+                return self.embed(sound, sample_rate if isinstance(sound, np.ndarray) else None, pooling=pooling)
             except AudioError as error:
                 if on_error == "raise":
                     raise
-                log.warning("sound %d: %s", item[0], error)
+                log.warning("sound %d: %s", index, error)
                 return np.full(width, np.nan, np.float32)
 
         rows = list(map_in_threads(one, enumerate(sounds), self.model.threads))

@@ -52,10 +52,12 @@ class ModelCard:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        for field in ("sample_rate", "window_samples", "hop_samples"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise ModelError(f"{field} of a model must be a positive whole number, got {value!r}.")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and not (type(value) is int and value > 0):
+                raise ModelError(f"{field.name} of a model must be a positive whole number, got {value!r}.")
+            if field.type is str and not isinstance(value, str):
+                raise ModelError(f"{field.name} of a model must be text, got {value!r}.")
         if "embedding" not in self.taps:
             raise ModelError(f'a model needs a tap called "embedding", got {sorted(self.taps)}.')
 
@@ -88,19 +90,23 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, ModelCard]:
         ModelError: if there is no such file, it is no model file of ours, or it was altered or cut short.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"a model is a .tflite file, and {path} is {'a folder' if path.is_dir() else 'not there'}.")
+    if not os.path.isfile(path):
+        found = "a folder" if os.path.isdir(path) else "not there"
+        raise ModelError(f"a model is a .tflite file, and {path} is {found}. Check the path and the current folder.")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ModelError(f"a model file holds at most {MAX_FILE_BYTES:,} bytes, {path} has {path.stat().st_size:,}.")
     data = path.read_bytes()
     try:
         content = _card_entry(data)
-        length = content["flatbuffer_bytes"]
         if content["format"] != FORMAT:
-            raise ModelError(f"{path} has format {content['format']}, this version reads {FORMAT}. Update trill-speech.")
-        fields = content["card"]
+            raise ModelError(
+                f"{path} has format {content['format']}, this version reads {FORMAT}. Update trill-speech."
+            )
+        length, fields = content["flatbuffer_bytes"], content["card"]
         card = ModelCard(**{**fields, "taps": {name: tuple(shape) for name, shape in fields["taps"].items()}})
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # zipfile and json have a dozen kinds for damaged bytes
         raise ModelError(
             f"{path} is no model file of ours, or was cut short: it carries no readable {ENTRY} ({error}). "
             "Export one with trill-export, or copy the file again."

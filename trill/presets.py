@@ -27,6 +27,12 @@ def list_models() -> list[str]:
     return sorted(presets())
 
 
+@functools.lru_cache(maxsize=8)
+def _sha256(path: Path, _: int) -> str:
+    """Hashed once while the file's time stays."""
+    return files.sha256(path)
+
+
 def locate(name: str) -> Path:
     """The file of a packaged model, its hash checked.
 
@@ -40,6 +46,6 @@ def locate(name: str) -> Path:
         )
     row = presets()[name]
     path = WEIGHTS / str(row["file"])
-    if not path.is_file() or files.sha256(path) != row["sha256"]:
+    if not path.is_file() or _sha256(path, path.stat().st_mtime_ns) != row["sha256"]:
         raise ModelError(f"{path} is missing or not the file that was packaged. Reinstall trill-speech.")
     return path

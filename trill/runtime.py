@@ -15,11 +15,11 @@ from trill.errors import MissingPackageError, ModelError
 from trill.modelfile import ModelCard
 
 # Module that holds `Interpreter`, best first.
-INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 
 
 class WindowModel(Protocol):
-    """A model that embeds windows: a model file here, a Keras network in `trill.networks.saving`."""
+    """A model that embeds windows: a model file here, a Keras network in `trill.networks.keras_model`."""
 
     @property
     def card(self) -> ModelCard: ...
@@ -82,10 +82,14 @@ class TFLiteModel:
             self._idle.put(None)
         self._idle.put(self._interpreter())
 
+    def __reduce__(self) -> tuple[type["TFLiteModel"], tuple[str, int]]:
+        """Another process reads the file again."""
+        return TFLiteModel, (os.path.abspath(self._path), self.threads)
+
     def run(self, windows: np.ndarray, tap: str) -> np.ndarray:
         """`(num_windows, window_samples)` float32 in [-1, 1] to `(num_windows, dim)` float32, taps flattened."""
         output = np.empty((len(windows), math.prod(self.card.taps[tap])), np.float32)
-        with self._borrowed() as interpreter:
+        with self._borrowed() as interpreter, self._blamed(RuntimeError):
             for row, window in zip(output, windows, strict=True):
                 row[:] = interpreter(window, tap)
         return output
@@ -100,9 +104,15 @@ class TFLiteModel:
             self._idle.put(interpreter)
 
     def _interpreter(self) -> "_Interpreter":
-        try:
+        with self._blamed(ValueError, RuntimeError, KeyError):
             return _Interpreter(self._flatbuffer, self.card)
-        except (ValueError, RuntimeError, KeyError) as error:
+
+    @contextlib.contextmanager
+    def _blamed(self, *kinds: type[Exception]) -> Iterator[None]:
+        """What the interpreter stumbles over is the file's fault."""
+        try:
+            yield
+        except kinds as error:
             raise ModelError(f"{self._path} is no embedder that this interpreter can run: {error}") from error
 
 
@@ -113,16 +123,18 @@ class _Interpreter:
         self._interpreter = interpreter_class()(model_content=flatbuffer, num_threads=1)
         self._interpreter.allocate_tensors()
         inputs = self._interpreter.get_input_details()
-        if len(inputs) != 1 or tuple(inputs[0]["shape"]) != (1, card.window_samples):
-            shapes = [tuple(int(n) for n in detail["shape"]) for detail in inputs]
-            raise ValueError(f"its input must be one waveform of shape (1, {card.window_samples}), got {shapes}.")
+        if [_kind(detail) for detail in inputs] != [("float32", (1, card.window_samples))]:
+            raise ValueError(
+                f"its input must be one float32 waveform of shape (1, {card.window_samples}), got "
+                f"{' and '.join(f'{dtype} {shape}' for dtype, shape in map(_kind, inputs))}."
+            )
         self._input = inputs[0]["index"]
         outputs = self._interpreter.get_signature_runner().get_output_details()
         self._taps = {}
         for name, shape in card.taps.items():
-            found = tuple(int(n) for n in outputs[name]["shape"]) if name in outputs else None
-            if found != (1, *shape):
-                raise ValueError(f"its tap {name!r} must have shape {(1, *shape)}, got {found}.")
+            found = _kind(outputs[name]) if name in outputs else None
+            if found != ("float32", (1, *shape)):
+                raise ValueError(f"its tap {name!r} must be float32 of shape {(1, *shape)}, got {found}.")
             self._taps[name] = outputs[name]["index"]
 
     def __call__(self, window: np.ndarray, tap: str) -> np.ndarray:
@@ -130,3 +142,8 @@ class _Interpreter:
         self._interpreter.invoke()
         output: np.ndarray = self._interpreter.get_tensor(self._taps[tap])
         return output.ravel()
+
+
+def _kind(detail: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
+    """Type and shape of a tensor."""
+    return np.dtype(detail["dtype"]).name, tuple(int(n) for n in detail["shape"])

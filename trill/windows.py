@@ -1,17 +1,26 @@
 """Cutting a waveform into fixed windows, and windows into one clip. The only arithmetic of time in the project."""
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 Pooling = Literal["mean", "max", "mean+std"]
+
+# How rows (num_windows, dim) become one.
+POOLINGS: dict[Pooling, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": lambda rows: rows.mean(axis=0),
+    "max": lambda rows: rows.max(axis=0),
+    "mean+std": lambda rows: np.concatenate([rows.mean(axis=0), rows.std(axis=0)]),
+}
 
 
 def num_windows(num_samples: int, window: int, hop: int) -> int:
     """How many windows a waveform has.
 
     Windows start at 0, hop, 2 hop, ... while a whole one fits. One more, zero-padded, is added when it would see at
-    least half a hop of sound that no whole window has seen; a waveform shorter than one window is padded to one.
+    least half a hop (half a window, if that is less) of sound that no whole window has seen; a waveform shorter than
+    one window is padded to one.
 
     Raises:
         ValueError: if a count is not positive.
@@ -78,14 +87,17 @@ def pool(windows: np.ndarray, how: Pooling) -> np.ndarray:
     >>> pool(np.array([[1.0, 2.0], [3.0, 6.0]]), "mean+std")
     array([2., 4., 1., 2.])
     """
-    match how:
-        case "mean":
-            return windows.mean(axis=0)
-        case "max":
-            return windows.max(axis=0)
-        case "mean+std":
-            return np.concatenate([windows.mean(axis=0), windows.std(axis=0)])
-    raise ValueError(f"pooling must be one of {', '.join(map(repr, get_args(Pooling)))} or None, got {how!r}.")
+    check_pooling(how)
+    return POOLINGS[how](windows)
+
+
+def check_pooling(how: object) -> None:
+    """Raise the `ValueError` of `pool`, before there is anything to pool."""
+    if how not in POOLINGS:
+        raise ValueError(
+            f"pooling must be one of {', '.join(map(repr, POOLINGS))}, got {how!r}. "
+            "embed takes None too, and gives a row a window."
+        )
 
 
 class Framer:
@@ -103,7 +115,7 @@ class Framer:
         self.window, self.hop = window, hop
         self.num_samples = 0  # pushed so far
         self._emitted = 0
-        self._rest = np.empty(0, np.float32)  # what windows to come still need, from _rest_start
+        self._rest = np.empty(0, np.float32)  # what windows to come may still need, from _rest_start
         self._rest_start = 0
 
     def push(self, chunk: np.ndarray) -> np.ndarray:
@@ -112,20 +124,17 @@ class Framer:
         rest = np.concatenate([self._rest, np.asarray(chunk, np.float32)])
         # With a hop longer than the window, the next window may start in sound that is still to come.
         skip = min(self._emitted * self.hop - self._rest_start, len(rest))
-        rest, self._rest_start = rest[skip:], self._rest_start + skip
-        if len(rest) < self.window:
-            self._rest = rest
+        self._rest, self._rest_start = rest[skip:], self._rest_start + skip
+        if len(self._rest) < self.window:
             return np.empty((0, self.window), np.float32)
-        whole = np.lib.stride_tricks.sliding_window_view(rest, self.window)[:: self.hop]
+        whole = np.lib.stride_tricks.sliding_window_view(self._rest, self.window)[:: self.hop]
         self._emitted += len(whole)
-        skip = min(len(whole) * self.hop, len(rest))
-        self._rest, self._rest_start = rest[skip:].copy(), self._rest_start + skip
         return whole
 
     def finish(self) -> np.ndarray:
         """The zero-padded last window, where the sound has one: `(0 or 1, window)`."""
         if self.num_samples == 0 or self._emitted == num_windows(self.num_samples, self.window, self.hop):
             return np.empty((0, self.window), np.float32)
+        last = self._rest[self._emitted * self.hop - self._rest_start :]
         self._emitted += 1
-        last = self._rest[self._emitted * self.hop - self.hop - self._rest_start :]
         return np.pad(last, (0, self.window - len(last)))[None]
