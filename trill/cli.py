@@ -11,48 +11,46 @@ from typing import Any
 import click
 import numpy as np
 
-from trill.embedder import DEFAULT_MODEL, Embedder, load
+from trill.embedder import DEFAULT_MODEL, load
 from trill.errors import TrillError
 from trill.version import __version__
 
 FAILED_FILES = 1  # exit code: the output is written, and some files are not in it
-USAGE = 2  # exit code: nothing is written
+NOTHING_DONE = 2
+STOPPED = 130  # as shells say Ctrl-C
 
 
 class Manual(click.Group):
-    """A group whose commands stop with one line, exit code 2, where a user's file or argument is at fault."""
+    """A group whose commands stop with a line, and no traceback, where a user's file or argument is at fault."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except BrokenPipeError:  # `trill info | head`; click ends quietly
+            raise
         except (TrillError, ValueError, OSError) as error:
-            click.echo(f"trill: {error}", err=True)
-            context.exit(USAGE)
+            click.echo(" ".join([f"trill: {error}", *getattr(error, "__notes__", [])]), err=True)
+            context.exit(NOTHING_DONE)
+        except KeyboardInterrupt as stop:
+            click.echo(" ".join(["trill: stopped.", *getattr(stop, "__notes__", [])]), err=True)
+            context.exit(STOPPED)
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--model`, `--tap` and `--hop`, passed on as one `embedder`."""
-
-    def with_embedder(*args: Any, model: str, tap: str, hop: float | None, **options: Any) -> Any:
-        return command(*args, embedder=load(model, tap=tap, hop_seconds=hop), **options)
-
-    with_embedder.__name__, with_embedder.__doc__ = command.__name__, command.__doc__
-    with_embedder.__dict__.update(command.__dict__)
+    """`--model`, `--tap` and `--hop`."""
     for option in (
-        click.option("--hop", type=float, metavar="SECONDS", help="Time between two windows.  [default: the model's own]"),
-        click.option("--tap", default="embedding", show_default=True, help="Output of the model; `trill info` lists them."),
-        click.option(
-            "--model", default=DEFAULT_MODEL, show_default=True, help="A packaged model, or the path of a model file."
-        ),
+        click.option("--hop", type=float, metavar="SECONDS", help="Time between windows.  [default: the model's own]"),
+        click.option("--tap", default="embedding", show_default=True, help="Output of the model: see `trill info`."),
+        click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A packaged model, or a model's path."),
     ):
-        with_embedder = option(with_embedder)
-    return with_embedder
+        command = option(command)
+    return command
 
 
 @click.group(cls=Manual, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="trill")
 def main() -> None:
-    """Small embeddings of speech: who speaks, in which language, in what mood, how.
+    """Small embeddings of speech: who speaks, which language, in what mood.
 
     A sound file goes in, a vector comes out: near for sounds alike in voice and manner, far for others. Runs
     offline, on one core, in a few milliseconds a second of sound.
@@ -66,15 +64,20 @@ def main() -> None:
 
     \b
     Sounds are wav, flac, mp3, ogg or opus at any rate; others: ffmpeg -i in.m4a out.wav
-    Exit code: 0 all done; 1 done, but some files failed and are listed; 2 nothing done.
-    """
+    Exit code: 0 all done; 1 done, but some files failed and are listed; 2 nothing done; 130 stopped.
+    In Python: import trill; trill.embed("talk.mp3")
+    """  # noqa: D301 (click's sign for lines to leave alone)
 
 
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="FILES|FOLDERS|MANIFEST.csv...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Ends in .npz, .csv or .parquet.")
 @model_options
-@click.option("--pooling", type=click.Choice(["mean", "max", "mean+std"]), default="mean", show_default=True)
+@click.option(
+    "--pooling",
+    type=click.Choice(["mean", "max", "mean+std"]),
+    help="How a file's windows become its row.  [default: mean]",
+)
 @click.option("--windows", is_flag=True, help="A row a window (file, start, end) instead of a row a file.")
 @click.option("--workers", type=click.IntRange(1), help="Files at once.  [default: the cores there are, at most 4]")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
@@ -83,7 +86,9 @@ def main() -> None:
 def embed(
     inputs: tuple[str, ...],
     output: str,
-    embedder: Embedder,
+    model: str,
+    tap: str,
+    hop: float | None,
     pooling: Any,
     windows: bool,
     workers: int | None,
@@ -103,26 +108,37 @@ def embed(
 
     A file that cannot be read is left out, counted in the summary and listed in OUTPUT.errors.csv. Stopped or
     killed, the same command goes on where it was.
-    """
-    from trill.batch import embed_files, find_clips
 
+    \b
+    trill embed recordings/ talk.mp3 -o voices.npz
+    trill embed corpus/manifest.csv --windows --hop 0.25 -o windows.parquet
+    """  # noqa: D301
+    from trill.batch import check_output, embed_files, find_clips
+
+    if windows and pooling:
+        raise ValueError(f"--windows keeps every window, --pooling {pooling} makes them one row. Choose one.")
+    check_output(Path(output))
     if Path(output).exists() and not overwrite:
         raise ValueError(f"the output must not exist yet, {output} does. Choose another, or pass --overwrite.")
+    clips = find_clips(inputs)
+    embedder = load(model, tap=tap, hop_seconds=hop, threads=workers)
     began = time.monotonic()
     summary = embed_files(
-        find_clips(inputs), output, embedder, pooling=None if windows else pooling, workers=workers, quiet=quiet
+        clips, output, embedder, pooling=None if windows else pooling or "mean", workers=workers, quiet=quiet
     )
     seconds = time.monotonic() - began
+    written = summary.embedded + summary.resumed
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(summary), "seconds": round(seconds, 3)}))
     else:
-        earlier = f", {summary.resumed} taken over from before" if summary.resumed else ""
-        click.echo(f"{summary.embedded} files embedded in {seconds:.1f} s{earlier}: {output} ({summary.model})")
+        if written:
+            earlier = f", {summary.resumed} taken over from before" if summary.resumed else ""
+            click.echo(f"{files(summary.embedded)} embedded in {seconds:.1f} s{earlier}: {output} ({summary.model})")
         for path, error in list(summary.failed.items())[:10]:
             click.echo(f"  failed: {path}: {error}", err=True)
         if summary.failed:
-            click.echo(f"{len(summary.failed)} files failed, all listed in {output}.errors.csv", err=True)
-    sys.exit(FAILED_FILES if summary.failed else 0)
+            click.echo(f"{files(len(summary.failed))} failed: see {output}.errors.csv", err=True)
+    sys.exit(NOTHING_DONE if not written else FAILED_FILES if summary.failed else 0)
 
 
 @main.command()
@@ -130,34 +146,39 @@ def embed(
 @click.argument("others", nargs=-1, required=True, metavar="B...")
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def similar(sound: str, others: tuple[str, ...], embedder: Embedder, as_json: bool) -> None:
+def similar(sound: str, others: tuple[str, ...], model: str, tap: str, hop: float | None, as_json: bool) -> None:
     """Order sounds by their likeness to the sound A.
 
     Likeness is the cosine of two embeddings, at most 1. What counts as the same voice depends on the recordings:
     compare with pairs you know.
     """
-    embeddings = embedder.embed_batch([sound, *others])
+    embeddings = load(model, tap=tap, hop_seconds=hop).embed_batch([sound, *others])
     scores = cosines(embeddings)[0, 1:]
     ranked = sorted(zip(others, scores.tolist(), strict=True), key=lambda pair: -pair[1])
     if as_json:
         click.echo(json.dumps([{"file": name, "similarity": round(score, 6)} for name, score in ranked]))
     else:
         for name, score in ranked:
-            click.echo(f"{score:7.3f}  {name}")
+            click.echo(f"{score:7.3f}  {click.format_filename(name)}")
 
 
 @main.command()
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str | None, as_json: bool) -> None:
-    """What a model file says about itself; without MODEL, of every packaged model."""
+    """Show what a model is, takes and gives.
+
+    MODEL is a packaged model or the path of a model file; without it, every packaged model is shown.
+    """
     from trill.presets import list_models
 
     cards = [load(name).card for name in ([model] if model else list_models())]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=1))
         return
-    for card in cards:
+    for index, card in enumerate(cards):
+        if index:
+            click.echo()
         taps = ", ".join(f"{name} ({' x '.join(map(str, shape))})" for name, shape in card.taps.items())
         facts = {
             "model": f"{card.name}, version {card.version}",
@@ -176,7 +197,10 @@ def info(model: str | None, as_json: bool) -> None:
 @main.command()
 @click.option("-o", "--output", default="demo-output", show_default=True, metavar="FOLDER", help="Made if missing.")
 def demo(output: str) -> None:
-    """Embed the bundled example clips, show which are alike, and write embeddings.npz."""
+    """Embed the bundled example clips and show which are alike.
+
+    Their embeddings are written to FOLDER/embeddings.npz.
+    """
     from trill.batch import Clip, embed_files
     from trill.examples import example, list_examples
 
@@ -193,9 +217,14 @@ def demo(output: str) -> None:
     click.echo(f"{'clip':16s}  {'nearest':16s}  {'second':16s}  cosine (mean removed)")
     for row, name in enumerate(names):
         first, second = np.argsort(-scores[row])[:2]
-        click.echo(f"{name:16s}  {names[first]:16s}  {names[second]:16s}  {scores[row, first]:6.2f} {scores[row, second]:6.2f}")
+        cosine = f"{scores[row, first]:6.2f} {scores[row, second]:6.2f}"
+        click.echo(f"{name:16s}  {names[first]:16s}  {names[second]:16s}  {cosine}")
     embed_files([Clip(name, example(name)) for name in names], folder / "embeddings.npz", embedder, quiet=True)
     click.echo(f"\nWritten: {folder / 'embeddings.npz'} (numpy.load: paths, x)")
+
+
+def files(count: int) -> str:
+    return f"{count} file{'s' * (count != 1)}"
 
 
 def cosines(embeddings: np.ndarray) -> np.ndarray:

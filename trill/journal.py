@@ -1,30 +1,34 @@
 """Embeddings on disk while a long run is under way, so that killing it loses nothing.
 
-An append-only file: a header line of JSON, then records of one JSON line and its float32 rows. A record cut short by
-a kill is dropped when the file is opened again.
+An append-only file: a header line of JSON, then records of one line (JSON and a checksum), times (float64) and rows
+(float32). A record that was cut short or damaged is dropped, with what follows it, when the file is opened again.
 """
 
-import contextlib
 import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """One sound's embeddings: `(rows, dim)` float32 at `offset`, and where its windows lie in seconds."""
+    """Where one sound's rows lie: times `(num_rows, 2)`, then embeddings `(num_rows, dim)`, from `offset` on."""
 
-    name: str
-    stamp: str
-    shape: tuple[int, int]
-    times: list[list[float]]
-    offset: int = 0
+    stamp: str  # changes when the sound does
+    num_rows: int
+    dim: int
+    offset: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of times and embeddings."""
+        return self.num_rows * (2 * 8 + self.dim * 4)
 
 
 class Journal:
@@ -35,64 +39,75 @@ class Journal:
         header: what the run computes; a journal of something else is begun anew.
 
     Raises:
-        BlockingIOError: if another process writes to it.
+        BlockingIOError: if another process holds it.
+        OSError: if it cannot be made.
     """
 
-    def __init__(self, path: Path, header: dict[str, object]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, object]) -> None:
         self.path = path
         self.records: dict[str, Record] = {}
-        self._file: BinaryIO = path.open("a+b")
+        try:
+            self._file: BinaryIO = path.open("a+b")
+        except OSError as error:
+            raise type(error)(f"{path.parent} must take new files: {error.strerror}. Choose another folder.") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise BlockingIOError(f"{path} is being written by another run. Wait for it or choose another output.") from error
+            if isinstance(error, BlockingIOError):
+                error = BlockingIOError(f"{path} is being written by another run. Wait or choose another output.")
+            raise error from None
         line = json.dumps(header).encode() + b"\n"
         self._file.seek(0)
         if self._file.readline() != line:
             self._file.truncate(0)
             self._file.write(line)
         end = self._file.tell()
-        for record in self._read():
-            self.records[record.name] = record
-            end = record.offset + 4 * record.shape[0] * record.shape[1]
+        for name, record in self._read():
+            self.records[name] = record
+            end = record.offset + record.num_bytes
         self._file.truncate(end)
 
-    def _read(self) -> Iterator[Record]:
-        size = os.fstat(self._file.fileno()).st_size
-        while line := self._file.readline():
+    def _read(self) -> Iterator[tuple[str, Record]]:
+        """The records up to the first that is not whole."""
+        for line in iter(self._file.readline, b""):
+            head = line.rpartition(b" ")[0]
             try:
-                fields = json.loads(line)
+                fields = json.loads(head)
                 rows, dim = fields["shape"]
-                record = Record(**{**fields, "shape": (rows, dim), "offset": self._file.tell()})
+                record = Record(fields["stamp"], rows, dim, self._file.tell())
+                body = self._file.read(record.num_bytes)
             except (ValueError, TypeError, KeyError):
                 return
-            end = record.offset + 4 * rows * dim
-            if end > size:
+            if line != head + _checksum(head, body):
                 return
-            yield record
-            self._file.seek(end)
+            yield fields["name"], record
 
     def add(self, name: str, stamp: str, embeddings: np.ndarray, times: np.ndarray) -> None:
-        """Append one sound's `(rows, dim)` embeddings; on the disk when this returns."""
-        fields = {"name": name, "stamp": stamp, "shape": list(embeddings.shape), "times": times.tolist()}
-        line = json.dumps(fields).encode() + b"\n"
+        """Append one sound's `(num_rows, dim)` embeddings and `(num_rows, 2)` times; a kill takes them no more."""
+        body = np.asarray(times, np.float64).tobytes() + np.asarray(embeddings, np.float32).tobytes()
+        head = json.dumps({"name": name, "stamp": stamp, "shape": embeddings.shape}).encode()
+        line = head + _checksum(head, body)
         offset = self._file.seek(0, os.SEEK_END) + len(line)
-        self._file.write(line + np.ascontiguousarray(embeddings, np.float32).tobytes())
+        self._file.write(line + body)
         self._file.flush()
-        rows, dim = embeddings.shape
-        self.records[name] = Record(name, stamp, (rows, dim), times.tolist(), offset)
+        self.records[name] = Record(stamp, len(embeddings), embeddings.shape[1], offset)
 
-    def rows(self, name: str) -> np.ndarray:
-        """The embeddings of a record: `(rows, dim)` float32."""
+    def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The embeddings `(num_rows, dim)` float32 and times `(num_rows, 2)` float64 of a record."""
         record = self.records[name]
         self._file.seek(record.offset)
-        rows, dim = record.shape
-        return np.frombuffer(self._file.read(4 * rows * dim), np.float32).reshape(record.shape)
+        body = self._file.read(record.num_bytes)
+        times = np.frombuffer(body, np.float64, 2 * record.num_rows)
+        embeddings = np.frombuffer(body, np.float32, offset=times.nbytes)
+        return embeddings.reshape(record.num_rows, record.dim), times.reshape(record.num_rows, 2)
 
     def close(self, *, remove: bool) -> None:
         """Let go of the file, and remove it where the run is done with it."""
         if remove:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
+            self.path.unlink(missing_ok=True)
         self._file.close()
+
+
+def _checksum(head: bytes, body: bytes) -> bytes:
+    return b" %08x\n" % zlib.crc32(body, zlib.crc32(head))

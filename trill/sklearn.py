@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from trill.embedder import DEFAULT_MODEL, Embedder, load
+from trill.embedder import DEFAULT_MODEL, load
 from trill.errors import optional
 from trill.windows import Pooling
 
 base = optional("sklearn.base", "noss")
 
 
-class SpeechEmbedder(base.TransformerMixin, base.BaseEstimator):  # type: ignore[misc,name-defined]
+class SpeechEmbedder(base.ClassNamePrefixFeaturesOutMixin, base.TransformerMixin, base.BaseEstimator):  # type: ignore[name-defined]
     """Embed each sound of a list; nothing is learned from them.
 
     Args:
@@ -47,9 +47,13 @@ class SpeechEmbedder(base.TransformerMixin, base.BaseEstimator):  # type: ignore
         self.sample_rate = sample_rate
 
     def fit(self, X: Iterable[Any], y: Any = None) -> "SpeechEmbedder":  # noqa: N803 (scikit-learn's name)
-        """Check the parameters and load the model; `X` and `y` are not looked at."""
-        embedder = self._embedder()
-        self.n_features_out_ = embedder.embedding_dim * (2 if self.pooling == "mean+std" else 1)
+        """Check the parameters and load the model; `X` and `y` are not looked at.
+
+        Raises:
+            ModelError: if the model cannot be loaded.
+            ValueError: if a parameter is out of range.
+        """
+        self._embed([])
         return self
 
     def transform(self, X: Iterable[Any]) -> np.ndarray:  # noqa: N803
@@ -60,25 +64,26 @@ class SpeechEmbedder(base.TransformerMixin, base.BaseEstimator):  # type: ignore
 
         Raises:
             AudioError: for the first sound that cannot be read.
+            ValueError: if `X` is one sound or a table of columns rather than a list of sounds.
         """
-        embedder = self._embedder()
-        rows = [
-            embedder.embed(sound, self.sample_rate if isinstance(sound, np.ndarray) else None, pooling=self.pooling)
-            for sound in X
-        ]
-        return np.stack(rows) if rows else np.empty((0, embedder.embedding_dim), np.float32)
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """`speechembedder0`, `speechembedder1`, ...: a name a value."""
-        return np.array([f"speechembedder{index}" for index in range(self.n_features_out_)], dtype=object)
+        if hasattr(X, "columns"):
+            raise ValueError(
+                f"X must be a list of sounds, got {type(X).__name__}. Pass one column of it, e.g. X['path']."
+            )
+        return self._embed(X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
         tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
         tags.requires_fit = False
         tags.no_validation = True
         return tags
 
-    def _embedder(self) -> Embedder:
-        return load(self.model, tap=self.tap, hop_seconds=self.hop_seconds)
+    @property
+    def _n_features_out(self) -> int:  # for `get_feature_names_out`
+        return self._embed([]).shape[1]
+
+    def _embed(self, sounds: Iterable[Any]) -> np.ndarray:
+        embedder = load(self.model, tap=self.tap, hop_seconds=self.hop_seconds)
+        return embedder.embed_batch(sounds, self.sample_rate, pooling=self.pooling)

@@ -1,4 +1,4 @@
-"""Embeddings as files: `.npz`, `.csv` or `.parquet`, written row block by row block, whole or not at all."""
+"""Embeddings as files: `.npz`, `.csv` or `.parquet`, written block by block, whole or not at all."""
 
 import csv
 import dataclasses
@@ -7,15 +7,17 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from trill.errors import optional
 from trill.files import write_atomically
 
-# (file, times in seconds (rows, 2), embeddings (rows, dim)) of one sound.
+# (name, embeddings (num_rows, dim), start and end in seconds (num_rows, 2)) of one sound.
 Block = tuple[str, np.ndarray, np.ndarray]
+
+ROW_GROUP = 1024  # rows: a Parquet row group a sound would be larger than the sound's embedding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,24 +25,18 @@ class Table:
     """What is written: blocks in order, and what holds for all of them.
 
     Args:
-        blocks: gives the blocks anew at each call.
-        num_rows: rows in all blocks together.
+        num_rows: rows of each sound by its name, in order.
+        blocks: gives the blocks anew at each call, in the order of `num_rows`.
         dim: values in a row.
         facts: name, version and hash of the model, pooling, ...: strings that go with the table.
         with_times: a row a window, with `start` and `end`, instead of a row a sound.
     """
 
+    num_rows: dict[str, int]
     blocks: Callable[[], Iterable[Block]]
-    num_rows: int
     dim: int
     facts: dict[str, str]
     with_times: bool
-
-    def rows(self) -> Iterator[tuple[str, float, float, np.ndarray]]:
-        """File, start, end and embedding of each row."""
-        for name, times, embeddings in self.blocks():
-            for (start, end), embedding in zip(times, embeddings, strict=True):
-                yield name, float(start), float(end), embedding
 
 
 def write(path: str | os.PathLike[str], table: Table) -> None:
@@ -67,56 +63,78 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
 
 def _write_npz(file: BinaryIO, table: Table) -> None:
     """Arrays `paths` (n,), `x` (n, dim), with times `start` and `end` (n,), and one string for each fact."""
+    count = sum(table.num_rows.values())
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        with archive.open("x.npy", "w", force_zip64=True) as entry:
-            header = {"descr": "<f4", "fortran_order": False, "shape": (table.num_rows, table.dim)}
-            np.lib.format.write_array_header_1_0(entry, header)
-            for _, _, embeddings in table.blocks():
-                entry.write(np.ascontiguousarray(embeddings, "<f4").tobytes())
-        columns: dict[str, np.ndarray] = {name: np.array(value) for name, value in table.facts.items()}
-        names = [(name, len(times)) for name, times, _ in table.blocks()]
-        columns["paths"] = np.array([name for name, count in names for _ in range(count)], dtype=np.str_)
+
+        def array(name: str, dtype: str, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                header = {"descr": dtype, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(entry, header)
+                for piece in pieces:
+                    entry.write(piece.astype(dtype).tobytes())
+
+        width = max([1, *map(len, table.num_rows)])
+        names = (np.full(rows, name) for name, rows in table.num_rows.items())
+        array("paths", f"<U{width}", (count,), names)
+        array("x", "<f4", (count, table.dim), (embeddings for _, embeddings, _ in table.blocks()))
         if table.with_times:
-            times = np.concatenate([times for _, times, _ in table.blocks()] or [np.empty((0, 2))])
-            columns["start"], columns["end"] = times[:, 0], times[:, 1]
-        for name, column in columns.items():
-            with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, column, allow_pickle=False)
+            array("start", "<f8", (count,), (times[:, 0] for _, _, times in table.blocks()))
+            array("end", "<f8", (count,), (times[:, 1] for _, _, times in table.blocks()))
+        for name, fact in table.facts.items():
+            array(name, f"<U{max(1, len(fact))}", (), [np.array(fact)])
 
 
 def _write_csv(file: BinaryIO, table: Table) -> None:
     """Columns `file`, with times `start,end` in seconds, `e0`, `e1`, ..., and `model`."""
     lines = csv.writer(_Text(file))
-    times = ("start", "end") if table.with_times else ()
-    lines.writerow(["file", *times, *(f"e{i}" for i in range(table.dim)), "model"])
-    for name, start, end, embedding in table.rows():
-        seconds = (f"{start:.6f}", f"{end:.6f}") if table.with_times else ()
-        # Seven to nine digits hold a float32 exactly.
-        lines.writerow([name, *seconds, *(str(value) for value in embedding), table.facts["model"]])
+    columns = ("start", "end") if table.with_times else ()
+    lines.writerow(["file", *columns, *(f"e{i}" for i in range(table.dim)), "model"])
+    for name, embeddings, times in table.blocks():
+        for embedding, span in zip(embeddings, times, strict=True):
+            seconds = [f"{second:.6f}" for second in span] if table.with_times else []
+            # A float32 is printed with as many digits as give it back exactly.
+            lines.writerow([name, *seconds, *map(str, embedding), table.facts["model"]])
 
 
 def _write_parquet(file: BinaryIO, table: Table) -> None:
     """Columns `file`, with times `start` and `end`, `embedding` (a fixed-size list); the facts as schema metadata."""
     arrow = optional("pyarrow", "noss")
     parquet = optional("pyarrow.parquet", "noss")
-    times = [("start", arrow.float64()), ("end", arrow.float64())] if table.with_times else []
-    columns = [("file", arrow.string()), *times, ("embedding", arrow.list_(arrow.float32(), table.dim))]
+    columns = [("start", arrow.float64()), ("end", arrow.float64())] if table.with_times else []
+    columns = [("file", arrow.string()), *columns, ("embedding", arrow.list_(arrow.float32(), table.dim))]
     schema = arrow.schema(columns, metadata={"trill": json.dumps(table.facts)})
+
+    def batch(name: str, embeddings: np.ndarray, times: np.ndarray) -> Any:
+        # A name that is no Unicode (a file of another time) is escaped: Parquet has no other text.
+        file = os.fsencode(name).decode("utf-8", "backslashreplace")
+        values = arrow.FixedSizeListArray.from_arrays(arrow.array(np.ravel(embeddings)), table.dim)
+        return arrow.record_batch([[file] * len(times), *(times.T if table.with_times else []), values], schema=schema)
+
     with parquet.ParquetWriter(file, schema) as writer:
-        for name, spans, embeddings in table.blocks():
-            values = arrow.FixedSizeListArray.from_arrays(arrow.array(np.ravel(embeddings)), table.dim)
-            seconds = [spans[:, 0], spans[:, 1]] if table.with_times else []
-            writer.write_table(arrow.table([[name] * len(spans), *seconds, values], schema=schema))
+        for group in _groups(table.blocks()):
+            writer.write_table(arrow.Table.from_batches([batch(*block) for block in group]))
+
+
+def _groups(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Blocks together that hold at least `ROW_GROUP` rows, but the last."""
+    group: list[Block] = []
+    for block in blocks:
+        group.append(block)
+        if sum(len(times) for _, _, times in group) >= ROW_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 class _Text:
-    """Just enough of a text file for the csv writer over a binary one."""
+    """Just enough of a text file for the csv writer over a binary one; a name of any bytes is written as it was."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        return self._file.write(text.encode("utf-8"))
+        return self._file.write(text.encode("utf-8", "surrogateescape"))
 
 
 FORMATS: dict[str, Callable[[BinaryIO, Table], None]] = {
