@@ -266,7 +266,7 @@ def _as_file(sound: Any) -> Iterator[tuple[BinaryIO, str]]:
     if isinstance(sound, str | os.PathLike):
         name = repr(os.fspath(sound))
         try:
-            file = open(sound, "rb")  # noqa: SIM115
+            file = open(sound, "rb", buffering=0)  # noqa: SIM115
         except (OSError, ValueError) as error:  # ValueError: a null byte
             kind, hint = next((kind, hint) for cause, kind, hint in OPEN_ERRORS if isinstance(error, cause))
             raise kind(f"a path must lead to a file that can be read, got {name}. {hint}") from error
@@ -317,7 +317,8 @@ def _in_memory(stream: Any, name: str) -> BinaryIO:
 @contextmanager
 def _decoder(file: BinaryIO, name: str) -> Iterator[Any]:
     try:
-        decoder = soundfile.SoundFile(file)
+        # A descriptor is read in C; a Python file would be called back for every few kilobytes.
+        decoder = soundfile.SoundFile(file.fileno() if isinstance(file, io.FileIO) else file, closefd=False)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a name that ends in .raw
         reason = getattr(error, "error_string", "No header.")
         raise AudioError(
@@ -332,6 +333,7 @@ def _decoder(file: BinaryIO, name: str) -> Iterator[Any]:
 
 def _decode(decoder: Any, file: BinaryIO, name: str, length: int) -> Iterator[np.ndarray]:
     num_read, failure, rate = 0, None, decoder.samplerate
+    length = min(length, max(1, decoder.frames))  # a claim may shorten what is allocated, never lengthen it
     try:
         while len(block := decoder.read(length, dtype="float32", always_2d=True)):
             num_read += len(block)
@@ -359,16 +361,17 @@ def _decode(decoder: Any, file: BinaryIO, name: str, length: int) -> Iterator[np
 def _to_mono(block: np.ndarray, offset: int, name: str) -> np.ndarray:
     """Scale, check and average `(n, num_channels)` to `(n,)` float32; `offset` is the index of its first sample."""
     zero, full_scale = SCALES[block.dtype.name]
-    channels = (block.T.astype(np.float64, order="C") - zero) / full_scale  # (num_channels, n)
-    level = np.abs(channels)
-    if not level.max(initial=0) <= MAX_LEVEL:  # NaN fails as well
-        index, channel = np.argwhere(~(level.T <= MAX_LEVEL))[0]
+    channels = block.T  # (num_channels, n)
+    if block.dtype != np.float32 or len(channels) > 1:
+        channels = (channels.astype(np.float64, order="C") - zero) / full_scale
+    if channels.size and not (-MAX_LEVEL <= channels.min() and channels.max() <= MAX_LEVEL):  # NaN fails as well
+        index, channel = np.argwhere(~(np.abs(channels.T) <= MAX_LEVEL))[0]
         value = channels[channel, index]
         where = f"{value:g} at sample {offset + index}" + f", channel {channel}" * (len(channels) > 1) + f" of {name}"
         if not math.isfinite(value):
             raise AudioError(f"samples must be finite, got {where}. Repair them, e.g. np.nan_to_num(x).")
         raise AudioError(f"float samples must lie in [-1, 1], got {where}. Divide by full scale, e.g. x / 32768.")
-    return np.asarray(channels.mean(axis=0), np.float32)
+    return np.array(channels[0] if len(channels) == 1 else channels.mean(axis=0), np.float32)
 
 
 def _is_rate(rate: Any) -> bool:

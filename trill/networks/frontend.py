@@ -100,6 +100,11 @@ FRONTENDS: dict[str, FrontendConfig] = {
 }
 
 
+def hann(length: int) -> np.ndarray:
+    """The periodic Hann window: `(length,)` float64 in [0, 1]."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+
+
 def mel_matrix(config: FrontendConfig) -> np.ndarray:
     """Weights from spectrum bins to mel bands.
 
@@ -143,8 +148,7 @@ def log_mel(waveform: Any, config: FrontendConfig) -> Any:
     """
     # keras.ops.stft frames by fft_length and would lose the last frame: frame by hand, then rfft.
     frames = keras.ops.extract_sequences(waveform, config.frame_length, config.frame_step)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.frame_length) / config.frame_length)
-    real, imaginary = keras.ops.rfft(frames * hann.astype("float32"), config.fft_length)
+    real, imaginary = keras.ops.rfft(frames * hann(config.frame_length).astype("float32"), config.fft_length)
     magnitude = keras.ops.sqrt(real * real + imaginary * imaginary)
     mel = keras.ops.matmul(magnitude, mel_matrix(config).astype("float32"))
     return keras.ops.log(mel + config.log_offset)
