@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow lint format build clean
+.PHONY: demo test test-slow benchmark lint format build clean
 
 demo: $(VENV)/.base
 	$(BIN)/trill demo --output demo-output
@@ -15,6 +15,9 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+benchmark: $(VENV)/.dev
+	$(BIN)/python benchmarks/runtime.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

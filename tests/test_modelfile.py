@@ -120,7 +120,13 @@ def test_any_byte_changed(path):
         (archived(content(taps=None)), "no readable trill.json .*'taps'"),
         (archived(content(taps=["embedding"])), "no readable trill.json"),
         (archived(content(taps={"embedding": 5})), "no readable trill.json"),
-        (archived(content(taps={"final": [5]})), r'needs a tap called "embedding", got \[\'final\'\]'),
+        (archived(content(taps={})), "needs at least one tap, got none"),
+        (archived(content(dynamic=1)), "dynamic of a model must be true or false, got 1"),
+        (archived(content(source_sha256=1)), "source_sha256 of a model must be text, got 1"),
+        (archived(content(interpreters=[1])), r"interpreters of a model must be a list of texts, got \(1,\)"),
+        (archived(content(interpreters=1)), "no readable trill.json"),
+        (archived(content(verification={"a": {"b": "c"}})), "verification of a model must be figures by name"),
+        (archived(content(verification=[1])), "no readable trill.json"),
         (archived(content(window_samples=0)), "window_samples of a model must be a positive whole number, got 0"),
         (archived(content(window_samples="x")), "window_samples .* got 'x'"),
         (archived(content(hop_samples=-1)), "hop_samples .* got -1"),
@@ -129,7 +135,7 @@ def test_any_byte_changed(path):
         (archived(content(name=5)), "name of a model must be text, got 5"),
         (archived(content(sha256=[])), r"sha256 of a model must be text, got \[\]"),
         (archived(content(sha256="")), "was altered"),
-        (archived(bytes(modelfile.MAX_CARD_BYTES + 1)), r"may hold 1,000,000 bytes, its header claims 1,000,001"),
+        (archived(bytes(modelfile.MAX_ENTRY_BYTES + 1)), r"may hold 1,000,000 bytes, its header claims 1,000,001"),
         (archived(bytes(10**7), compression=zipfile.ZIP_DEFLATED), "header claims 10,000,000"),
     ],
 )
@@ -191,3 +197,26 @@ def test_an_interrupted_block_leaves_the_old_file_and_nothing_else(path):
         interrupted()
     assert path.read_bytes() == old
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_card_without_the_newer_fields(path):
+    """Files written before these were known."""
+    newer = ("input", "dynamic", "source_sha256", "interpreters", "verification")
+    path.write_bytes(archived(content(**dict.fromkeys(newer))))
+    assert modelfile.read(path)[1] == dataclasses.replace(CARD, sha256=hashlib.sha256(FLATBUFFER).hexdigest())
+
+
+def test_attachments_travel_along(path):
+    modelfile.write(path, FLATBUFFER, CARD, {"vectors.npz": b"numbers", "b.txt": b""})
+    assert zipfile.ZipFile(path).namelist() == ["trill.json", "vectors.npz", "b.txt"]
+    assert modelfile.read(path)[0] == FLATBUFFER
+    assert modelfile.read_attachment(path, "vectors.npz") == b"numbers"
+    with pytest.raises(ModelError, match=r"carries no readable c\.txt .*Export it again"):
+        modelfile.read_attachment(path, "c.txt")
+
+
+def test_a_changed_attachment_is_seen(path):
+    modelfile.write(path, FLATBUFFER, CARD, {"vectors.npz": b"numbers"})
+    path.write_bytes(path.read_bytes().replace(b"numbers", b"Numbers"))
+    with pytest.raises(ModelError, match=r"no readable vectors\.npz \(Bad CRC-32"):
+        modelfile.read_attachment(path, "vectors.npz")

@@ -12,6 +12,7 @@ import io
 import math
 import numbers
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -271,7 +272,9 @@ def _as_file(sound: Any) -> Iterator[tuple[BinaryIO, str]]:
             kind, hint = next((kind, hint) for cause, kind, hint in OPEN_ERRORS if isinstance(error, cause))
             raise kind(f"a path must lead to a file that can be read, got {name}. {hint}") from error
         with file:
-            yield _rewound(file, name), name
+            regular = os.fstat(file.fileno())
+            # Each call lets go of the interpreter lock, which costs threads over many short files: one for three.
+            yield (file if stat.S_ISREG(regular.st_mode) and regular.st_size else _rewound(file, name)), name
     elif isinstance(sound, bytes | bytearray | memoryview):
         name = f"the sound of {len(sound)} bytes"
         yield _rewound(io.BytesIO(sound), name), name
@@ -338,6 +341,8 @@ def _decode(decoder: Any, file: BinaryIO, name: str, length: int) -> Iterator[np
         while len(block := decoder.read(length, dtype="float32", always_2d=True)):
             num_read += len(block)
             yield block
+            if num_read == decoder.frames and decoder.format == "WAV":
+                break  # where libsndfile has counted what is there, many short files are spared an empty read
     except soundfile.LibsndfileError as error:
         failure = error
         num_read = decoder.tell()  # with what was good of the block that failed
@@ -364,7 +369,7 @@ def _to_mono(block: np.ndarray, offset: int, name: str) -> np.ndarray:
     channels = block.T  # (num_channels, n)
     if block.dtype != np.float32 or len(channels) > 1:
         channels = (channels.astype(np.float64, order="C") - zero) / full_scale
-    if channels.size and not (-MAX_LEVEL <= channels.min() and channels.max() <= MAX_LEVEL):  # NaN fails as well
+    if channels.size and not (channels.min() >= -MAX_LEVEL and channels.max() <= MAX_LEVEL):  # NaN fails as well
         index, channel = np.argwhere(~(np.abs(channels.T) <= MAX_LEVEL))[0]
         value = channels[channel, index]
         where = f"{value:g} at sample {offset + index}" + f", channel {channel}" * (len(channels) > 1) + f" of {name}"

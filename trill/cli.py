@@ -29,10 +29,10 @@ class Manual(click.Group):
         except BrokenPipeError:  # `trill info | head`; click ends quietly
             raise
         except (TrillError, ValueError, OSError) as error:
-            click.echo(" ".join([f"trill: {error}", *getattr(error, "__notes__", [])]), err=True)
+            click.echo(" ".join([f"{context.info_name}: {error}", *getattr(error, "__notes__", [])]), err=True)
             context.exit(NOTHING_DONE)
         except KeyboardInterrupt as stop:
-            click.echo(" ".join(["trill: stopped.", *getattr(stop, "__notes__", [])]), err=True)
+            click.echo(" ".join([f"{context.info_name}: stopped.", *getattr(stop, "__notes__", [])]), err=True)
             context.exit(STOPPED)
 
 
@@ -170,9 +170,14 @@ def info(model: str | None, as_json: bool) -> None:
 
     MODEL is a packaged model or the path of a model file; without it, every packaged model is shown.
     """
+    from trill import modelfile
     from trill.presets import list_models
 
-    cards = [load(name).card for name in ([model] if model else list_models())]
+    # Also of files that embed no waveform of one window, which `load` refuses.
+    cards = [
+        modelfile.read(name)[1] if name.endswith(".tflite") else load(name).card
+        for name in ([model] if model else list_models())
+    ]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=1))
         return
@@ -183,15 +188,22 @@ def info(model: str | None, as_json: bool) -> None:
         facts = {
             "model": f"{card.name}, version {card.version}",
             "what": card.description,
-            "takes": f"{card.window_samples / card.sample_rate:.3f} s of mono sound at {card.sample_rate} Hz",
+            "takes": ("log-mel of " if card.input == "log-mel" else "")
+            + f"{card.window_samples / card.sample_rate:.3f} s of mono sound at {card.sample_rate} Hz"
+            + (", or more" if card.dynamic else ""),
             "hop": f"{card.hop_samples / card.sample_rate:.3f} s by default",
             "taps": taps,
             "weights": card.quantization,
+            "runs in": ", ".join(card.interpreters),
             "licence": card.licence,
+            "source": card.source_sha256,
             "sha256": card.sha256,
         }
         for name, value in facts.items():
-            click.echo(f"{name:8s} {value}")
+            if value:
+                click.echo(f"{name:8s} {value}")
+        for sounds, figures in card.verification.items():
+            click.echo(f"verified {sounds}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
 
 
 @main.command()

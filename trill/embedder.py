@@ -247,7 +247,8 @@ class Embedder:
                 log.warning("sound %d: %s", index, error)
                 return np.full(width, np.nan, np.float32)
 
-        rows = list(map_in_threads(one, enumerate(sounds), self.model.threads))
+        numbered: Iterable[tuple[int, Sound]] = enumerate(sounds)
+        rows = list(map_in_threads(one, list(numbered) if hasattr(sounds, "__len__") else numbered, self.model.threads))
         return np.stack(rows) if rows else np.empty((0, width), np.float32)
 
     def stream(self, sample_rate: int | None = None) -> "Stream":

@@ -44,7 +44,7 @@ def optional(module: str, extra: str) -> ModuleType:
     Traceback (most recent call last):
     ...
     trill.errors.MissingPackageError: no_such_package is needed and not installed. Install it: pip install 'trill-speech[noss]'
-    """
+    """  # noqa: E501
     try:
         return importlib.import_module(module)
     except ImportError as error:

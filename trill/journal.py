@@ -7,7 +7,7 @@ An append-only file: a header line of JSON, then records of one line (JSON and a
 import dataclasses
 import fcntl
 import json
-import os
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +31,9 @@ class Record:
         return self.num_rows * (2 * 8 + self.dim * 4)
 
 
+FLUSH_SECONDS = 0.5
+
+
 class Journal:
     """Records by name, in a file held by one process.
 
@@ -47,7 +50,7 @@ class Journal:
         self.path = path
         self.records: dict[str, Record] = {}
         try:
-            self._file: BinaryIO = path.open("a+b")
+            self._file: BinaryIO = path.open("a+b", buffering=2**20)
         except OSError as error:
             raise type(error)(f"{path.parent} must take new files: {error.strerror}. Choose another folder.") from error
         try:
@@ -67,6 +70,8 @@ class Journal:
             self.records[name] = record
             end = record.offset + record.num_bytes
         self._file.truncate(end)
+        self._end = end
+        self._flushed = time.monotonic()
 
     def _read(self) -> Iterator[tuple[str, Record]]:
         """The records up to the first that is not whole."""
@@ -84,14 +89,20 @@ class Journal:
             yield fields["name"], record
 
     def add(self, name: str, stamp: str, embeddings: np.ndarray, times: np.ndarray) -> None:
-        """Append one sound's `(num_rows, dim)` embeddings and `(num_rows, 2)` times; a kill takes them no more."""
+        """Append one sound's `(num_rows, dim)` embeddings and `(num_rows, 2)` times.
+
+        At most half a second later a kill takes them no more.
+        """
         body = np.asarray(times, np.float64).tobytes() + np.asarray(embeddings, np.float32).tobytes()
         head = json.dumps({"name": name, "stamp": stamp, "shape": embeddings.shape}).encode()
         line = head + _checksum(head, body)
-        offset = self._file.seek(0, os.SEEK_END) + len(line)
-        self._file.write(line + body)
-        self._file.flush()
-        self.records[name] = Record(stamp, len(embeddings), embeddings.shape[1], offset)
+        self._file.write(line + body)  # at the end, whatever was read: the file is open for appending
+        # Writing lets go of the interpreter lock, which costs threads that embed short files: not for each of them.
+        if time.monotonic() > self._flushed + FLUSH_SECONDS:
+            self._file.flush()
+            self._flushed = time.monotonic()
+        self.records[name] = Record(stamp, len(embeddings), embeddings.shape[1], self._end + len(line))
+        self._end += len(line) + len(body)
 
     def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The embeddings `(num_rows, dim)` float32 and times `(num_rows, 2)` float64 of a record."""

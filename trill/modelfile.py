@@ -2,7 +2,7 @@
 
 A model file is a `.tflite` flatbuffer followed by a zip archive (how TFLite attaches files: interpreters ignore
 what follows the flatbuffer, `unzip -l` shows it). The archive holds `trill.json`: the card, and the flatbuffer's
-length and SHA-256.
+length and SHA-256; and whatever files belong to the model, such as test vectors.
 """
 
 import dataclasses
@@ -11,6 +11,8 @@ import io
 import json
 import os
 import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from trill.files import write_atomically
 
 ENTRY = "trill.json"
 FORMAT = 1
-MAX_CARD_BYTES = 1_000_000
+MAX_ENTRY_BYTES = 1_000_000
 MAX_FILE_BYTES = 1_000_000_000
 
 
@@ -37,6 +39,11 @@ class ModelCard:
         licence: SPDX identifier.
         quantization: how the weights are stored, e.g. "float16".
         description: one line.
+        input: what it takes: "waveform", or "log-mel" where its user computes the front end.
+        dynamic: whether it takes any number of samples, or of log-mel windows, and gives a row a window.
+        source_sha256: of the Keras weights it was made from.
+        interpreters: those that run it.
+        verification: how far it is from its Keras network, e.g. `{"embedding, speech": {"error": 0.001}}`.
         sha256: of the flatbuffer or weights that compute it, set by the reader.
     """
 
@@ -49,17 +56,21 @@ class ModelCard:
     licence: str = "unknown"
     quantization: str = "float32"
     description: str = ""
+    input: str = "waveform"
+    dynamic: bool = False
+    source_sha256: str = ""
+    interpreters: tuple[str, ...] = ()
+    verification: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     sha256: str = ""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and not (type(value) is int and value > 0):
-                raise ModelError(f"{field.name} of a model must be a positive whole number, got {value!r}.")
-            if field.type is str and not isinstance(value, str):
-                raise ModelError(f"{field.name} of a model must be text, got {value!r}.")
-        if "embedding" not in self.taps:
-            raise ModelError(f'a model needs a tap called "embedding", got {sorted(self.taps)}.')
+            sound, rule = _RULES.get(field.type, _ANYTHING)
+            if not sound(value):
+                raise ModelError(f"{field.name} of a model must be {rule}, got {value!r}.")
+        if not self.taps:
+            raise ModelError("a model needs at least one tap, got none.")
 
     @property
     def identity(self) -> str:
@@ -67,14 +78,40 @@ class ModelCard:
         return f"{self.name}-{self.version}-{self.sha256[:8]}"
 
 
-def write(path: str | os.PathLike[str], flatbuffer: bytes, card: ModelCard) -> ModelCard:
-    """Write flatbuffer and card as one model file; the card's hash is taken here. Same input, same bytes."""
+# What a field of each type must be.
+_RULES: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    int: (lambda value: type(value) is int and value > 0, "a positive whole number"),
+    str: (lambda value: isinstance(value, str), "text"),
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    tuple[str, ...]: (lambda value: all(isinstance(item, str) for item in value), "a list of texts"),
+    dict[str, dict[str, float]]: (
+        lambda value: all(isinstance(figure, float | int) for row in value.values() for figure in row.values()),
+        "figures by name",
+    ),
+}
+_ANYTHING = (lambda value: True, "")
+
+
+def write(
+    path: str | os.PathLike[str], flatbuffer: bytes, card: ModelCard, attachments: Mapping[str, bytes] | None = None
+) -> ModelCard:
+    """Write flatbuffer, card and attached files as one model file. Same input, same bytes.
+
+    Args:
+        path: of the file, replaced if it exists.
+        flatbuffer: what interpreters run.
+        card: what it is; the hash is taken here.
+        attachments: other files of the archive by name, at most `MAX_ENTRY_BYTES` each.
+
+    Returns:
+        The card as written, with its hash.
+    """
     card = dataclasses.replace(card, sha256=hashlib.sha256(flatbuffer).hexdigest())
     content = {"format": FORMAT, "flatbuffer_bytes": len(flatbuffer), "card": dataclasses.asdict(card)}
-    entry = zipfile.ZipInfo(ENTRY, date_time=(1980, 1, 1, 0, 0, 0))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr(entry, json.dumps(content, indent=1))
+        for name, data in {ENTRY: json.dumps(content, indent=1).encode(), **(attachments or {})}.items():
+            file.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), data)
     with write_atomically(path) as temporary:
         temporary.write_bytes(flatbuffer + archive.getvalue())
     return card
@@ -97,13 +134,14 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, ModelCard]:
         raise ModelError(f"a model file holds at most {MAX_FILE_BYTES:,} bytes, {path} has {path.stat().st_size:,}.")
     data = path.read_bytes()
     try:
-        content = _card_entry(data)
+        content = json.loads(_entry(data, ENTRY))
         if content["format"] != FORMAT:
             raise ModelError(
                 f"{path} has format {content['format']}, this version reads {FORMAT}. Update trill-speech."
             )
         length, fields = content["flatbuffer_bytes"], content["card"]
-        card = ModelCard(**{**fields, "taps": {name: tuple(shape) for name, shape in fields["taps"].items()}})
+        taps = {name: tuple(shape) for name, shape in fields["taps"].items()}
+        card = ModelCard(**{**fields, "taps": taps, "interpreters": tuple(fields.get("interpreters", ()))})
     except ModelError:
         raise
     except Exception as error:  # zipfile and json have a dozen kinds for damaged bytes
@@ -120,10 +158,22 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, ModelCard]:
     return flatbuffer, card
 
 
-def _card_entry(data: bytes) -> dict[str, Any]:
+def read_attachment(path: str | os.PathLike[str], name: str) -> bytes:
+    """Read a file that belongs to a model.
+
+    Raises:
+        ModelError: if the model file is unsound, or carries no such file.
+    """
+    read(path)
+    try:
+        return _entry(Path(path).read_bytes(), name)
+    except (KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(f"{path} carries no readable {name} ({error}). Export it again with trill-export.") from error
+
+
+def _entry(data: bytes, name: str) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        entry = archive.getinfo(ENTRY)
-        if entry.file_size > MAX_CARD_BYTES:
-            raise ModelError(f"{ENTRY} may hold {MAX_CARD_BYTES:,} bytes, its header claims {entry.file_size:,}.")
-        content: dict[str, Any] = json.loads(archive.read(entry))
-        return content
+        entry = archive.getinfo(name)
+        if entry.file_size > MAX_ENTRY_BYTES:
+            raise ModelError(f"{name} may hold {MAX_ENTRY_BYTES:,} bytes, its header claims {entry.file_size:,}.")
+        return archive.read(entry)

@@ -129,7 +129,9 @@ class _Interpreter:
                 f"{' and '.join(f'{dtype} {shape}' for dtype, shape in map(_kind, inputs))}."
             )
         self._input = inputs[0]["index"]
-        outputs = self._interpreter.get_signature_runner().get_output_details()
+        # A file that learns has other signatures, too; `embed` is its first subgraph, the one that invoke() runs.
+        embed = "embed" if "embed" in self._interpreter.get_signature_list() else None
+        outputs = self._interpreter.get_signature_runner(embed).get_output_details()
         self._taps = {}
         for name, shape in card.taps.items():
             found = _kind(outputs[name]) if name in outputs else None

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 
-
 MAX_SIZE = 1_000_000  # of any count: a description in a file is not to claim more memory than sound could need
 
 
