@@ -65,7 +65,13 @@ def frame(waveform: np.ndarray, window: int, hop: int) -> np.ndarray:
     missing = (count - 1) * hop + window - waveform.size
     if missing > 0:
         waveform = np.pad(waveform, (0, missing))
-    return np.lib.stride_tricks.sliding_window_view(waveform, window)[::hop][:count]
+    return _view(waveform, window, hop, count)
+
+
+def _view(waveform: np.ndarray, window: int, hop: int, count: int) -> np.ndarray:
+    """The first `count` windows, all of which must lie inside; `sliding_window_view` takes four times as long."""
+    (step,) = waveform.strides
+    return np.lib.stride_tricks.as_strided(waveform, (count, window), (hop * step, step), writeable=False)
 
 
 def times(num_samples: int, window: int, hop: int, sample_rate: int) -> np.ndarray:
@@ -74,8 +80,10 @@ def times(num_samples: int, window: int, hop: int, sample_rate: int) -> np.ndarr
     >>> times(6, window=3, hop=2, sample_rate=1).tolist()
     [[0.0, 3.0], [2.0, 5.0], [4.0, 6.0]]
     """
-    starts = hop * np.arange(num_windows(num_samples, window, hop))
-    return np.stack([starts, np.minimum(starts + window, num_samples)], axis=1) / sample_rate
+    spans = np.empty((num_windows(num_samples, window, hop), 2))
+    spans[:, 0] = hop * np.arange(len(spans))
+    spans[:, 1] = np.minimum(spans[:, 0] + window, num_samples)
+    return spans / sample_rate
 
 
 def pool(windows: np.ndarray, how: Pooling) -> np.ndarray:
@@ -127,9 +135,9 @@ class Framer:
         self._rest, self._rest_start = rest[skip:], self._rest_start + skip
         if len(self._rest) < self.window:
             return np.empty((0, self.window), np.float32)
-        whole = np.lib.stride_tricks.sliding_window_view(self._rest, self.window)[:: self.hop]
-        self._emitted += len(whole)
-        return whole
+        count = 1 + (len(self._rest) - self.window) // self.hop
+        self._emitted += count
+        return _view(self._rest, self.window, self.hop, count)
 
     def finish(self) -> np.ndarray:
         """The zero-padded last window, where the sound has one: `(0 or 1, window)`."""
