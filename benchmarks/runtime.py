@@ -150,6 +150,20 @@ def cores(model: str) -> list[tuple[str, float, str]]:
     return [("a batch, two threads over one", times["one"] / times["two"], ">= 1.6")]
 
 
+def stream(model: str) -> list[tuple[str, float, str]]:
+    embedder = trill.load(model, threads=1)
+    chunks = speech(60).reshape(-1, RATE // 100)
+    quiet, busy = [], []
+    live = embedder.stream()
+    for chunk in chunks:
+        began = time.perf_counter()
+        (busy if live.push(chunk) else quiet).append(time.perf_counter() - began)
+    return [
+        ("a chunk of 10 ms of a stream, milliseconds", 1000 * float(np.median(quiet)), ""),
+        ("... that completes a window, milliseconds", 1000 * float(np.median(busy)), ""),
+    ]
+
+
 def long_file(model: str, folder: Path) -> list[tuple[str, float, str]]:
     waveform = speech(600)
     for name, repeats in (("short", 1), ("long", 12)):
@@ -202,6 +216,7 @@ def main() -> None:
             *start(args.model),
             *throughput(args.model, Path(folder)),
             *cores(args.model),
+            *stream(args.model),
             *long_file(args.model, Path(folder)),
             *many_clips(args.model, Path(folder)),
         ]

@@ -52,6 +52,9 @@ def main() -> None:
 @click.option("--dynamic", is_flag=True, help="Take a waveform of any length from one window on; give a row a window.")
 @click.option("--representative", metavar="FOLDER", help="Speech as the model will hear it.  [default: bundled clips]")
 @click.option("--probe", metavar="MANIFEST.csv", help="Labelled clips (path,label,speaker): what does it cost there?")
+@click.option(
+    "--personal", type=int, metavar="CLASSES", help="A file that learns to tell so many classes on the phone."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def convert(
@@ -63,6 +66,7 @@ def convert(
     dynamic: bool,
     representative: str | None,
     probe: str | None,
+    personal: int | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -83,6 +87,7 @@ def convert(
     trill-export network.safetensors -o model.tflite
     trill-export network.safetensors -o small.tflite --quantization int8 --representative recordings/
     trill-export network.safetensors -o clip.tflite --taps embedding --dynamic
+    trill-export network.safetensors -o personal.tflite --personal 16
     """  # noqa: D301
     check_output(Path(output), overwrite)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -92,6 +97,14 @@ def convert(
     from trill.networks import saving
 
     network, config = saving.load(model)
+    if personal is not None:
+        if taps or without_frontend or dynamic or representative or probe:
+            raise ValueError("--personal takes a window of sound and gives its embedding: it goes with no other form.")
+        from export.signatures import export_personal
+
+        card = export_personal(network, config, output, num_classes=personal, quantization=quantization)
+        report(output, card, card.verification, as_json)
+        return
     form = Form(taps.split(",") if taps else None, frontend=not without_frontend, dynamic=dynamic)
     card = export_network(network, config, output, quantization, form=form, representative=representative, probe=probe)
     report(output, card, card.verification, as_json)

@@ -19,7 +19,7 @@ PARSER_VERSION = "1.0.0"  # of the schema: all it takes for these tables
 def with_metadata(flatbuffer: bytes, card: ModelCard) -> bytes:
     """The same model, carrying name, description, version, licence and its tensors' names in TFLite's form."""
     model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    (signature,) = model.signatureDefs
+    signature = model.signatureDefs[0]  # a file that learns has others, too; the first embeds
     graph = model.subgraphs[signature.subgraphIndex]
     # Beside an output that stays float, the quantizer forgets to tell the signature where another now is.
     moved = {graph.tensors[index].name.removesuffix(b"_dequant"): index for index in graph.outputs}

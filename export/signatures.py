@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from export import quantization as quantizations
 from export import verification
+from export.metadata import with_metadata
 from export.tflite import RUNS_IN_2_16, embed_window, outputs_of, weights_sha256
 from trill import modelfile
 from trill.errors import ModelError
@@ -143,6 +144,7 @@ def export_personal(
         source_sha256=weights_sha256(network, config),
         interpreters=(*verification.interpreters(), RUNS_IN_2_16),
     )
+    flatbuffer = with_metadata(flatbuffer, card)
     sounds = verification.probes(card.window_samples, card.sample_rate)
     windows = np.stack(list(sounds.values()))
     expected = outputs_of(embedder, card.taps, windows)

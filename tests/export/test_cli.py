@@ -14,6 +14,7 @@ from export import cli
 from tests.sounds import tone
 from trill import cli as trill_cli
 from trill import files, modelfile
+from trill.runtime import interpreter_class
 
 
 def trill_export(*arguments):
@@ -140,3 +141,14 @@ def test_a_probe_stands_on_the_card(tiny, tmp_path):
     probe = json.loads(result.stdout)["figures"]["probe"]
     assert probe["UAR of the network"] > 0.75, "low against high"
     assert probe["UAR of the file"] == pytest.approx(probe["UAR of the network"], abs=0.05)
+
+
+def test_a_file_that_learns(tiny, tmp_path):
+    path = tmp_path / "personal.tflite"
+    done = trill_export(tiny.safetensors, "-o", path, "--personal", "4")
+    assert done.exit_code == 0, done.stderr
+    assert "train" in interpreter_class()(model_path=str(path)).get_signature_list()
+    assert b"TFLITE_METADATA" in path.read_bytes()
+    assert trill_export("verify", path).exit_code == 0
+    refused = trill_export(tiny.safetensors, "-o", tmp_path / "other.tflite", "--personal", "4", "--dynamic")
+    assert_refused(refused, "--personal", "goes with no other form")
