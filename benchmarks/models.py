@@ -9,6 +9,7 @@ what it does not name is not drawn.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import tempfile
@@ -72,15 +73,15 @@ def draw(points: list[tuple[str, float, float, float]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5))
-    for index, (name, milliseconds, uar, megabytes) in enumerate(sorted(points, key=lambda point: point[1])):
-        ours = not name.startswith("openSMILE")
-        axes.scatter(milliseconds, uar, s=40 + 60 * megabytes, color="#0b6e6e" if ours else "#b4532a", alpha=0.6)
+    heights = itertools.cycle((20, -28, 36))  # of labels: neighbours must not meet
+    for name, milliseconds, uar, megabytes in sorted(points, key=lambda point: point[1]):
+        color = "#0b6e6e" if megabytes else "#b4532a"
+        axes.scatter(milliseconds, uar, s=40 + 60 * megabytes, color=color, alpha=0.6)
         label = f"{name}, {megabytes:.1f} MB" if megabytes else name
-        axes.annotate(
-            label, (milliseconds, uar), xytext=(0, 18 if index % 2 else -26), textcoords="offset points", ha="center"
-        )
+        place = {"xytext": (0, next(heights)), "textcoords": "offset points", "ha": "center"}
+        axes.annotate(label, (milliseconds, uar), **place)
     axes.set(xscale="log", xlabel="milliseconds a second of sound, one thread", ylabel="mean UAR, ten dev tasks")
-    axes.margins(0.2)
+    axes.margins(0.25)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
