@@ -3,7 +3,6 @@
 docs/personalization-on-device.md is the contract of its signatures.
 """
 
-import dataclasses
 import os
 import tempfile
 
@@ -12,13 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from export import quantization as quantizations
-from export import verification
-from export.metadata import with_metadata
-from export.tflite import RUNS_IN_2_16, embed_window, outputs_of, weights_sha256
-from trill import modelfile
+from export.tflite import Form, embed_window, write_verified
 from trill.errors import ModelError
 from trill.modelfile import ModelCard
-from trill.networks.keras_model import card_of
 from trill.networks.saving import NetworkConfig
 from trill.runtime import interpreter_class
 
@@ -138,20 +133,7 @@ def export_personal(
     flatbuffer, head = convert_personal(embedder, num_classes, batch)
     flatbuffer = quantizations.quantize(flatbuffer, mode)
     verify_head(flatbuffer, head, batch)
-    card = dataclasses.replace(
-        card_of(embedder, config),
-        quantization=quantization,
-        source_sha256=weights_sha256(network, config),
-        interpreters=(*verification.interpreters(), RUNS_IN_2_16),
-    )
-    flatbuffer = with_metadata(flatbuffer, card)
-    sounds = verification.probes(card.window_samples, card.sample_rate)
-    windows = np.stack(list(sounds.values()))
-    expected = outputs_of(embedder, card.taps, windows)
-    figures = verification.check(flatbuffer, sounds, windows, expected, mode)
-    vectors = verification.pack_vectors(list(sounds), windows, expected)
-    card = dataclasses.replace(card, verification=figures)
-    return modelfile.write(path, flatbuffer, card, {verification.VECTORS: vectors})
+    return write_verified(flatbuffer, network, config, Form(taps=["embedding"]), path, quantization)
 
 
 def convert_personal(network: keras.Model, num_classes: int, batch: int) -> tuple[bytes, Head]:

@@ -220,12 +220,28 @@ def export_network(
         ValueError: as `convert_network`.
     """
     form = form or Form()
-    mode = quantizations.row(quantization)
     frontend = config.frontend
     windows = None
     if representative is not None:
         windows = representative_windows(representative, frontend.window_samples, frontend.sample_rate)
     flatbuffer = convert_network(network, quantization, form=form, representative=windows)
+    return write_verified(flatbuffer, network, config, form, path, quantization, probe)
+
+
+def write_verified(
+    flatbuffer: bytes,
+    network: keras.Model,
+    config: NetworkConfig,
+    form: Form,
+    path: str | os.PathLike[str],
+    quantization: str,
+    probe: str | os.PathLike[str] | None = None,
+) -> ModelCard:
+    """Compare a flatbuffer with its network, then write it with metadata, figures and test vectors.
+
+    Raises:
+        ModelError: if its outputs differ from the network's; nothing is written.
+    """
     card = card_of(network, config)
     card = dataclasses.replace(
         card,
@@ -237,10 +253,10 @@ def export_network(
         interpreters=(*verification.interpreters(), RUNS_IN_2_16),
     )
     flatbuffer = with_metadata(flatbuffer, card)
-    sounds = verification.probes(frontend.window_samples, frontend.sample_rate)
+    sounds = verification.probes(card.window_samples, card.sample_rate)
     waveforms = np.stack(list(sounds.values()))
     inputs, expected = inputs_of(network, form, waveforms), outputs_of(network, card.taps, waveforms)
-    figures = verification.check(flatbuffer, sounds, inputs, expected, mode)
+    figures = verification.check(flatbuffer, sounds, inputs, expected, quantizations.row(quantization))
     if probe:
         figures["probe"] = _probe(network, flatbuffer, card, form, probe)
     vectors = verification.pack_vectors(list(sounds), inputs, expected)

@@ -1,7 +1,5 @@
 """The HEAR 2021 interface (Turian et al. 2022, arXiv:2203.03022), so that its tools can drive any of our embedders.
 
-    heareval.embeddings.runner trill.hear --model mobilenet
-
 Audio comes and embeddings go as tensors of the caller's framework (torch or TensorFlow), or as NumPy arrays.
 """
 
