@@ -28,7 +28,8 @@ import soundfile
 import trill
 import trill.audio
 import trill.examples
-from trill.batch import Clip, embed_files
+from trill.batch import embed_files
+from trill.manifests import Clip
 
 RATE = 16_000
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from trill import audio, examples
-from trill.batch import find_clips
 from trill.errors import ModelError, optional
+from trill.manifests import find_clips
 from trill.windows import frame
 
 # Operators with weights; the name of an operator is that of its output. A tap is renamed, so exclude, do not include.

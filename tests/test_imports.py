@@ -28,7 +28,7 @@ def test_import_loads_only_the_standard_library():
     assert packages_of("import trill") - set(sys.stdlib_module_names) - packages_of("") == {"trill"}
 
 
-@pytest.mark.parametrize("code", [EMBED, "import trill.cli, trill.batch, trill.hear, trill.tables"])
+@pytest.mark.parametrize("code", [EMBED, "import trill.cli, trill.batch, trill.manifests, trill.hear, trill.tables"])
 def test_embedding_loads_nothing_heavy(code):
     assert packages_of(code).isdisjoint(HEAVY)
 

@@ -3,28 +3,20 @@
 import csv
 import dataclasses
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from trill import audio, tables, windows
+from trill import tables, windows
 from trill.embedder import Embedder
 from trill.errors import AudioError
 from trill.files import write_atomically
 from trill.journal import Journal
+from trill.manifests import Clip, stamp
 from trill.parallel import map_in_threads
 from trill.progress import progress
 from trill.version import __version__
 from trill.windows import Pooling
-
-
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """A file and the name it has in the output."""
-
-    name: str
-    path: Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,63 +28,6 @@ class Summary:
     embedded: int
     resumed: int
     failed: dict[str, str]
-
-
-def find_clips(inputs: Iterable[str | os.PathLike[str]]) -> list[Clip]:
-    """Files as given, folders searched for sound files, and manifests (`.csv` with a column `path`, relative to it).
-
-    A file that is missing is kept: it becomes a line of the summary. The order is that of the inputs, sorted in a
-    folder, whose hidden files are left out; a file met twice is kept once.
-
-    Raises:
-        ValueError: if a folder holds no sound file, a manifest cannot be read, has no column `path` or no rows, or
-            two files have the same name in two manifests.
-    """
-    clips: dict[str, Clip] = {}
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            found = _folder(path)
-        elif path.suffix.lower() == ".csv":
-            found = _manifest(path)
-        else:
-            found = [_clip(path)]
-        for clip in found:
-            known = clips.setdefault(clip.name, clip)
-            if known is not clip and known.path.resolve() != clip.path.resolve():
-                raise ValueError(
-                    f"a name must mean one file, {clip.name} is both {known.path} and {clip.path}. "
-                    "Embed the manifests into an output each, or give them absolute paths."
-                )
-    return list(clips.values())
-
-
-def _clip(path: Path) -> Clip:
-    return Clip(str(path), path)
-
-
-def _folder(path: Path) -> list[Clip]:
-    suffixes = audio.SOUND_SUFFIXES
-    files = (file for file in path.rglob("[!.]*") if file.suffix.lower() in suffixes and file.is_file())
-    clips = [_clip(file) for file in sorted(files)]
-    if not clips:
-        raise ValueError(f"a folder must hold sound files ({', '.join(sorted(suffixes))}), {path} has none.")
-    return clips
-
-
-def _manifest(path: Path) -> list[Clip]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if "path" not in (rows.fieldnames or ()):
-                columns = ", ".join((rows.fieldnames or ["none"])[:8])
-                raise ValueError(f"a manifest needs a column `path`, {path} has {columns}. Name it in the first line.")
-            names = [row["path"] for row in rows if row["path"]]
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise ValueError(f"a manifest must be a CSV file in UTF-8, {path} cannot be read as one: {error}.") from error
-    if not names:
-        raise ValueError(f"a manifest needs at least one row with a path, {path} has none.")
-    return [Clip(name, path.parent / name) for name in names]
 
 
 def embed_files(
@@ -145,7 +80,7 @@ def embed_files(
     failed: dict[str, str] = {}
     done = False
     try:
-        stamps = {clip.name: _stamp(clip.path) for clip in clips}
+        stamps = {clip.name: stamp(clip.path) for clip in clips}
         todo = [c for c in clips if c.name not in journal.records or journal.records[c.name].stamp != stamps[c.name]]
         resumed = len(clips) - len(todo)
         results = map_in_threads(one, todo, workers or embedder.model.threads)
@@ -188,15 +123,6 @@ def _embed_file(path: Path, embedder: Embedder, pooling: Pooling | None) -> tupl
     if pooling is None:
         return embeddings, times
     return windows.pool(embeddings, pooling)[None], np.array([[0.0, times[-1, 1]]])
-
-
-def _stamp(path: Path) -> str:
-    """Changes when the file does."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # ValueError: a name that cannot be one
-        return "missing"
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _write_ledger(path: Path, failed: dict[str, str]) -> None:

@@ -113,7 +113,8 @@ def embed(
     trill embed recordings/ talk.mp3 -o voices.npz
     trill embed corpus/manifest.csv --windows --hop 0.25 -o windows.parquet
     """  # noqa: D301
-    from trill.batch import check_output, embed_files, find_clips
+    from trill.batch import check_output, embed_files
+    from trill.manifests import find_clips
 
     if windows and pooling:
         raise ValueError(f"--windows keeps every window, --pooling {pooling} makes them one row. Choose one.")
@@ -213,8 +214,9 @@ def demo(output: str) -> None:
 
     Their embeddings are written to FOLDER/embeddings.npz.
     """
-    from trill.batch import Clip, embed_files
+    from trill.batch import embed_files
     from trill.examples import example, list_examples
+    from trill.manifests import Clip
 
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)

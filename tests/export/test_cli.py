@@ -77,7 +77,7 @@ def test_options_reach_the_file(tiny, tmp_path):
             ["{weights}", "-o", "model.tflite", "--quantization", "int8", "--representative", "."],
             ["must hold sound files"],
         ),
-        (["{weights}", "-o", "model.tflite", "--probe", "labels.csv"], ["path, label and speaker", "has path"]),
+        (["{weights}", "-o", "model.tflite", "--probe", "labels.csv"], ["column `label`", "has path"]),
         (["there.tflite", "-o", "model.tflite"], ["there.tflite"]),
         (["verify", "missing.tflite"], ["missing.tflite is not there"]),
         (["verify", "there.tflite"], ["no model file of ours"]),
