@@ -1,6 +1,7 @@
-"""Files: written whole or not at all, hashed, found."""
+"""Files: written whole or not at all, hashed, locked."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -32,3 +33,29 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock(path: str | os.PathLike[str], *, wait: bool = False) -> Iterator[None]:
+    """Keep other processes out while the block runs; the lock goes with the process, however that ends.
+
+    Args:
+        path: a file, made if missing, with its folder, and left there.
+        wait: until it is free, rather than failing.
+
+    Raises:
+        BlockingIOError: if another process holds it and `wait` is False.
+        OSError: if it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise type(error)(f"{path.parent} must take new files: {error.strerror}. Choose another folder.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BlockingIOError(f"{path} is held by another run. Wait for it, or choose another folder.") from None
+        yield
