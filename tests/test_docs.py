@@ -36,6 +36,7 @@ def desk(tmp_path, monkeypatch):
         target.parent.mkdir(exist_ok=True)
         soundfile.write(target, *soundfile.read(trill.example(clip)))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 

@@ -1,7 +1,8 @@
-"""The command line: `trill embed`, `trill similar`, `trill info`, `trill demo`."""
+"""The command line: `trill embed`, `trill similar`, `trill info`, `trill train`, `trill demo`."""
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ import click
 import numpy as np
 
 from trill.embedder import DEFAULT_MODEL, load
-from trill.errors import TrillError
+from trill.errors import TrillError, optional
 from trill.version import __version__
 
+DEFAULT_RECIPE = "mobilenet-triplet"
 FAILED_FILES = 1  # exit code: the output is written, and some files are not in it
 NOTHING_DONE = 2
 STOPPED = 130  # as shells say Ctrl-C
@@ -61,6 +63,7 @@ def main() -> None:
     Every second of a file:   trill embed talk.mp3 --windows -o talk.csv
     Which sounds are alike:   trill similar me.wav her.wav him.wav
     What a model is:          trill info mobilenet
+    Train your own:           trill train recordings/ -o run/
 
     \b
     Sounds are wav, flac, mp3, ogg or opus at any rate; others: ffmpeg -i in.m4a out.wav
@@ -235,6 +238,78 @@ def demo(output: str) -> None:
         click.echo(f"{name:16s}  {names[first]:16s}  {names[second]:16s}  {cosine}")
     embed_files([Clip(name, example(name)) for name in names], folder / "embeddings.npz", embedder, quiet=True)
     click.echo(f"\nWritten: {folder / 'embeddings.npz'} (numpy.load: paths, x)")
+
+
+@main.command()
+@click.argument("source", metavar="FOLDER|MANIFEST.csv|TFRECORDS|tfds:NAME")
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="The run; the same command goes on with it.")
+@click.option("--recipe", default=DEFAULT_RECIPE, show_default=True, help="A recipe's name, or a .toml file.")
+@click.option("--steps", type=click.IntRange(1), help="Batches to train on.  [default, here and below: the recipe's]")
+@click.option("--batch-size", type=click.IntRange(1), help="Windows in a batch, two a clip.")
+@click.option("--seed", type=click.IntRange(0), help="Of weights and batches.")
+@click.option("--checkpoint-every", type=click.IntRange(1), metavar="STEPS", help="What a kill can cost.")
+@click.option("--precision", type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]), help="Of the network.")
+@click.option("--noise", metavar="FOLDER", help="Sounds to mix in, for recipes with the augmentation `noise`.")
+@click.option("--validate", metavar="LABELLED", help="Clips to probe: a folder a label, or a manifest with `label`.")
+@click.option("--cache", metavar="FOLDER", help="Where decoded sound is kept.  [default: ~/.cache/trill-speech]")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def train(
+    source: str,
+    output: str,
+    recipe: str,
+    noise: str | None,
+    validate: str | None,
+    cache: str | None,
+    quiet: bool,
+    **changes: Any,
+) -> None:
+    """Train an encoder on unlabelled sound, with TRILL's triplet loss.
+
+    Windows of one recording are to be near each other, those of other recordings far. A window is about a second; a
+    recording that is shorter is followed by silence. The sound is decoded once, into a cache.
+
+    \b
+    FOLDER/last.safetensors   the network at the last checkpoint
+    FOLDER/best.safetensors   the one with the best score, with --validate
+    FOLDER/log.csv            loss and score at each checkpoint; tensorboard --logdir FOLDER
+
+    Stopped or killed, the same command goes on from the last checkpoint, to the same weights.
+
+    \b
+    trill train recordings/ -o run/ --steps 2000
+    trill embed others/ --model run/last.safetensors -o others.npz
+    trill-export convert run/last.safetensors -o mine.tflite
+    """  # noqa: D301
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    optional("keras", "train")
+    from trill.training import events, recipes, selfsupervised
+
+    config = recipes.load_recipe(recipe)
+    config = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
+    board = events.writer(Path(output) / "tensorboard")
+    rows = []
+
+    def report(row: dict[str, float]) -> None:
+        rows.append(row)
+        board(row)
+        figures = {"loss": ".4f", "violating": ".1%", "validation": ".3f", "examples_per_second": ",.0f"}
+        told = [f"{name.replace('_', ' ')} {row[name]:{form}}" for name, form in figures.items() if name in row]
+        click.echo(f"step {row['step']:,}: {', '.join(told)}")
+
+    done = selfsupervised.train(
+        source,
+        output,
+        config,
+        noise=noise,
+        validate=validate,
+        cache=cache,
+        report=report,
+        told=lambda clips: click.echo(str(clips)),
+        quiet=quiet,
+    )
+    click.echo(
+        f"{'Trained' if rows else 'Already trained'} for {done.step:,} steps: {Path(output) / 'last.safetensors'}"
+    )
 
 
 def files(count: int) -> str:

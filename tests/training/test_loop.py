@@ -1,0 +1,347 @@
+"""The loop: stopped anywhere it ends as if it had not been, and what goes wrong costs a round."""
+
+import dataclasses
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.runs import SMALL, assert_same_run, changed, files_of, little_known, log, weights
+from trill.networks import frontend, saving
+from trill.training import checkpoints, loop
+from trill.training.checkpoints import DivergedError
+from trill.training.recipes import Optimizer
+from trill.training.triplet import TripletObjective
+
+WINDOW = SMALL.network.frontend.window_samples
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _little():
+    with little_known():
+        yield
+
+
+def batches(step):
+    rng = np.random.default_rng(step)
+    return rng.normal(0, 0.1, (8, WINDOW)).astype(np.float32), np.repeat(np.arange(4, dtype=np.int32), 2)
+
+
+def make_learner(config=SMALL, objective=TripletObjective):
+    keras.utils.set_random_seed(config.seed)
+    return loop.Learner(saving.build(config.network), objective())
+
+
+def score(network):
+    """A number that depends on all weights, and statistics, of the network."""
+    return float(np.mean(network.predict_on_batch(batches(99)[0])["embedding"]))
+
+
+def fit(output, config=SMALL, source=batches, objective=TripletObjective, **options):
+    learner = make_learner(config, objective)
+    with checkpoints.open_run(output, config, {}):
+        return loop.fit(learner, source, config, output, quiet=True, **{"validate": score, **options})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stopped."""
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    done = fit(output)
+    assert (done.step, [row["step"] for row in done.rows]) == (5, [2, 4, 5])
+    return output
+
+
+class Policy:
+    def __init__(self, name):
+        self.name = name
+
+    def __enter__(self):
+        keras.config.set_dtype_policy(self.name)
+
+    def __exit__(self, *_):
+        keras.config.set_dtype_policy("float32")
+
+
+# Stopped and resumed.
+
+
+def stop_at_write(monkeypatch, number):
+    """The process gets no further than just before the write of this number is seen."""
+    replace, writes = os.replace, []
+
+    def stopping(source, target):
+        writes.append(target)
+        if len(writes) == number:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", stopping)
+    return writes
+
+
+def test_stopped_at_any_write_it_ends_the_same(whole, tmp_path, monkeypatch):
+    """One folder, stopped at a write, gone on with, stopped at the next: five a round, and one to begin with."""
+    seen = []
+    for number in range(1, 7):
+        with monkeypatch.context() as patch:
+            writes = stop_at_write(patch, number)
+            with pytest.raises(KeyboardInterrupt):
+                fit(tmp_path / "run")
+            seen.append(Path(writes[-1]).name)
+    fit(tmp_path / "run")
+    assert set(seen) == {"recipe.toml", "last.safetensors", "best.safetensors", "log.csv", "checkpoint.safetensors"}
+    assert_same_run(tmp_path / "run", whole, ("checkpoint", "last", "best"))
+    assert files_of(tmp_path / "run") == files_of(whole)
+
+
+def test_stopped_at_any_step_it_ends_the_same(whole, tmp_path, monkeypatch):
+    """Each process gets two steps further than the last checkpoint, or one: rounds and leftovers of rounds."""
+    after = loop.Recorder.on_train_batch_end
+    for stop in (1, 3, 5):
+        with monkeypatch.context() as patch:
+
+            def stopping(self, batch, logs=None, stop=stop):
+                if self.step + 1 == stop:
+                    raise KeyboardInterrupt
+                after(self, batch, logs)
+
+            patch.setattr(loop.Recorder, "on_train_batch_end", stopping)
+            with pytest.raises(KeyboardInterrupt) as error:
+                fit(tmp_path / "run")
+        kept = stop - 1
+        assert error.value.__notes__ == [
+            f"{tmp_path}/run keeps the checkpoint of step {kept}. The same command goes on from there."
+            if kept
+            else f"{tmp_path}/run has no checkpoint yet."
+        ]
+    done = fit(tmp_path / "run")
+    assert done.step == 5
+    assert_same_run(tmp_path / "run", whole, ("checkpoint", "last", "best"))
+
+
+def test_the_last_checkpoint_is_the_last_thing_written(tmp_path, monkeypatch):
+    """So what stands beside a whole run's checkpoint is whole."""
+    writes = stop_at_write(monkeypatch, -1)
+    fit(tmp_path / "run", changed(steps=1))
+    assert Path(writes[-1]).name == "checkpoint.safetensors"
+
+
+def test_a_finished_run_is_left_as_it_is(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert fit(tmp_path / "run").step == 5
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_batch_is_asked_for_by_its_step(tmp_path):
+    asked = []
+    fit(tmp_path / "run", source=lambda step: asked.append(step) or batches(step))
+    assert sorted(asked) == [0, 0, 1, 2, 3, 4]  # the first also builds what has to be built
+
+
+# What is written.
+
+
+def test_the_log_has_a_line_a_round(whole):
+    rows = log(whole)
+    assert list(rows[0]) == ["step", "seconds", "examples_per_second", "loss", "violating", "validation"]
+    assert all(row["examples_per_second"] > 0 for row in rows)
+    assert np.all(np.diff([row["seconds"] for row in rows]) >= 0)
+
+
+def test_figures_are_means_of_the_round(tmp_path):
+    config = changed(steps=4, optimizer=Optimizer(1e-12))  # in which nothing moves
+    fit(tmp_path / "each", dataclasses.replace(config, checkpoint_every=1))
+    fit(tmp_path / "two", dataclasses.replace(config, checkpoint_every=2))
+    each, two = log(tmp_path / "each"), log(tmp_path / "two")
+    for name in ("loss", "violating"):
+        expected = np.reshape([row[name] for row in each], (2, 2)).mean(axis=1)
+        np.testing.assert_allclose([row[name] for row in two], expected, rtol=1e-5)
+
+
+def test_the_best_network_is_kept(tmp_path):
+    scores = iter([0.3, 0.5, 0.5, 0.4])
+    seen = {}
+
+    def validate(network):
+        score = next(scores)
+        seen.setdefault(score, network.get_weights())
+        return score
+
+    output = tmp_path / "run"
+    config = changed(steps=4, checkpoint_every=1)
+    done = fit(output, config, validate=validate)
+    assert (done.best, [row["validation"] for row in done.rows]) == (0.5, [0.3, 0.5, 0.5, 0.4])
+    best, found = saving.load(output / "best.safetensors")
+    assert found == config.network
+    for one, other in zip(best.get_weights(), seen[0.5], strict=True):
+        np.testing.assert_array_equal(one, other)
+    last, _ = saving.load(output / "last.safetensors")
+    for one, other in zip(last.get_weights(), seen[0.4], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_each_line_is_reported_when_its_checkpoint_stands(tmp_path):
+    told = []
+    fit(tmp_path / "run", report=lambda row: told.append((row, weights(tmp_path / "run" / "checkpoint.safetensors"))))
+    assert [row["step"] for row, _ in told] == [2, 4, 5]
+    assert all(any(name.startswith("optimizer/") for name in tensors) for _, tensors in told)
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("name", ["last", "checkpoint"])
+def test_a_full_disk_costs_a_round(whole, tmp_path, monkeypatch, name):
+    write, count = Path.write_bytes, 0
+
+    def full(path, data):
+        nonlocal count
+        count += path.name.startswith(f".{name}.")
+        if count == 2:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left") as error:
+            fit(tmp_path / "run", validate=None)
+    assert error.value.__notes__ == [
+        f"{tmp_path}/run keeps the checkpoint of step 2. The same command goes on from there."
+    ]
+    assert [left for left in files_of(tmp_path / "run") if left.startswith(".")] == [".lock"]
+    fit(tmp_path / "run", validate=None)
+    one, other = weights(tmp_path / "run" / "checkpoint.safetensors"), weights(whole / "checkpoint.safetensors")
+    assert one.keys() == other.keys()
+    for tensor in one:
+        np.testing.assert_array_equal(one[tensor], other[tensor])
+
+
+def test_a_loss_that_is_no_number_stops_the_run(whole, tmp_path):
+    def broken(step):
+        windows, clips = batches(step)
+        return (windows * np.nan if step == 3 else windows), clips
+
+    with pytest.raises(DivergedError) as error:
+        fit(tmp_path / "run", source=broken)
+    assert str(error.value).startswith("the loss must be finite, got nan at step 4. Lower learning_rate, set clip_norm")
+    assert error.value.__notes__ == [f"{tmp_path}/run keeps the checkpoint of step 2."]
+    fit(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole, ("checkpoint", "last", "best"))
+
+
+class Steep(keras.layers.Layer):
+    """A loss of 0 with a gradient that is no number."""
+
+    figures = ()
+
+    def call(self, outputs, _):
+        return {"loss": keras.ops.sqrt(0.0 * keras.ops.sum(outputs["embedding"]))}
+
+
+def test_weights_that_are_no_numbers_are_not_kept(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name != "recipe.toml"}
+    learner = make_learner(objective=Steep)
+    with pytest.raises(DivergedError, match=r"^weights must be finite, \d+ are not after step 6, as .+\. Lower learn"):
+        loop.fit(learner, batches, changed(steps=6), tmp_path / "run", quiet=True)
+    assert {name: (tmp_path / "run" / name).read_bytes() for name in kept} == kept
+
+
+def test_a_learning_rate_too_high_stops_the_run(tmp_path):
+    config = changed(optimizer=Optimizer(1e30), checkpoint_every=5)
+    with pytest.raises(DivergedError, match=r"must be finite, .+ Lower learning_rate"):
+        fit(tmp_path / "run", config)
+    assert files_of(tmp_path / "run") == [".lock", "recipe.toml"]
+
+
+# Precision.
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_resumes_and_saves_float32(tmp_path, monkeypatch, precision):
+    config = changed(precision=precision, steps=2, checkpoint_every=1)
+    with Policy(precision):
+        fit(tmp_path / "whole", config)
+        with monkeypatch.context() as patch:
+            stop_at_write(patch, 6)  # the first of the second round
+            with pytest.raises(KeyboardInterrupt):
+                fit(tmp_path / "run", config)
+        fit(tmp_path / "run", config)
+    assert_same_run(tmp_path / "run", tmp_path / "whole", ("checkpoint", "last", "best"))
+    assert {tensor.dtype for tensor in weights(tmp_path / "run" / "last.safetensors").values()} == {np.dtype("float32")}
+    network, _ = saving.load(tmp_path / "run" / "last.safetensors")
+    assert {layer.compute_dtype for layer in network.layers[-1].layers} == {"float32"}
+
+
+class Faint(keras.layers.Layer):
+    """A loss whose gradients are less than float16 can hold: 6e-8."""
+
+    figures = ()
+
+    def call(self, outputs, _):
+        return {"loss": 1e-8 * keras.ops.sum(keras.ops.square(keras.ops.cast(outputs["embedding"], "float32")))}
+
+
+def test_float16_keeps_small_gradients(tmp_path):
+    config = changed(precision="mixed_float16", steps=1, optimizer=Optimizer(1e-3))
+    with Policy("mixed_float16"):
+        learner = make_learner(config, Faint)
+        kernels = [variable for variable in learner.network.trainable_variables if variable.name == "kernel"]
+        before = [kernel.numpy() for kernel in kernels]
+        loop.fit(learner, batches, config, tmp_path, quiet=True)
+    assert len(kernels) == 2
+    assert all((kernel.numpy() != old).any() for kernel, old in zip(kernels, before, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_waveforms_are_not_rounded(monkeypatch, precision):
+    seen = []
+    log_mel = frontend.log_mel
+    monkeypatch.setattr(
+        frontend, "log_mel", lambda waveform, config: seen.append(waveform) or log_mel(waveform, config)
+    )
+    with Policy(precision):
+        learner = make_learner()
+        del seen[:]
+        learner(batches(0)[0])
+    np.testing.assert_array_equal(seen[0], batches(0)[0])
+
+
+# The optimizer.
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (Optimizer(0.5), [0.5] * 6),
+        (Optimizer(0.5, warmup_steps=2), [0, 0.25, 0.5, 0.5, 0.5, 0.5]),
+        (Optimizer(0.5, "cosine"), [0.25 * (1 + np.cos(np.pi * step / 5)) for step in range(6)]),
+        (Optimizer(0.5, "cosine", warmup_steps=2), [0, 0.25, 0.5, 0.375, 0.125, 0]),
+        (Optimizer(0.5, warmup_steps=20), [0, 0.025, 0.05, 0.075, 0.1, 0.125]),
+    ],
+)
+def test_the_schedule(optimizer, expected):
+    rates = []
+    made = loop.make_optimizer(optimizer, steps=5)
+    made.build([keras.Variable(0.0)])
+    for step in range(6):
+        made.iterations.assign(step)
+        rates.append(float(made.learning_rate))
+    np.testing.assert_allclose(rates, expected, atol=1e-7)
+
+
+def test_weights_decay_and_gradients_are_clipped():
+    variable = keras.Variable([1.0, 1.0])
+    decaying = loop.make_optimizer(Optimizer(0.1, weight_decay=0.5), steps=5)
+    decaying.apply([keras.ops.zeros(2)], [variable])
+    np.testing.assert_allclose(variable, [0.95, 0.95])
+    assert loop.make_optimizer(Optimizer(clip_norm=2.0), 5).global_clipnorm == 2.0
+    assert loop.make_optimizer(Optimizer(), 5).global_clipnorm is None
+    assert loop.make_optimizer(Optimizer(), 5).weight_decay is None

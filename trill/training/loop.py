@@ -1,0 +1,196 @@
+"""One loop for every objective: Keras' `fit` over batches that are functions of the step, with exact resumption.
+
+A run is a folder:
+
+    recipe.toml            what is trained, and how
+    checkpoint.safetensors the state after the last whole round
+    last.safetensors       the network then; `trill.load` opens it
+    best.safetensors       the network with the best validation score, where there is validation
+    log.csv                a line a round
+"""
+
+import csv
+import dataclasses
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trill.files import write_atomically
+from trill.networks import saving
+from trill.parallel import map_in_threads
+from trill.progress import progress
+from trill.training import checkpoints, scale
+from trill.training.checkpoints import BEST, CHECKPOINT, GENTLER, LAST, LOG, RECIPE, DivergedError, Progress
+from trill.training.recipes import Optimizer, TrainConfig
+
+# step -> what the network takes, what the objective takes
+Batches = Callable[[int], tuple[Any, Any]]
+BATCH_THREADS = 2
+
+
+class Learner(keras.Model):
+    """A network and what it is taught.
+
+    Args:
+        network: from what `Batches` gives first to its taps.
+        objective: a layer from those taps and what `Batches` gives second to a dict with `loss` and the scalars that
+            its attribute `figures` names. Its weights, if it has any, are trained and not part of the network.
+    """
+
+    def __init__(self, network: keras.Model, objective: keras.layers.Layer) -> None:
+        super().__init__(name="learner", dtype="float32")  # waveforms are not to be rounded, whatever the precision
+        self.network, self.objective = network, objective
+        self.trackers = [keras.metrics.Mean(name=name) for name in objective.figures]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing: the network is built, the objective builds itself."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return self.network(inputs, training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        figures = self.objective(y_pred, y)
+        for tracker in self.trackers:
+            tracker.update_state(figures[tracker.name])
+        return figures["loss"] / scale.replicas()
+
+
+def fit(
+    learner: Learner,
+    batches: Batches,
+    config: TrainConfig,
+    output: Path,
+    *,
+    sounds: dict[str, str] | None = None,
+    validate: Callable[[keras.Model], float] | None = None,
+    report: Callable[[dict[str, float]], None] | None = None,
+    quiet: bool = False,
+) -> Progress:
+    """Train, from the checkpoint in `output` on if there is one.
+
+    Args:
+        learner: with new weights.
+        batches: step -> batch, the same whenever it is asked; called from threads.
+        config: steps, optimizer, checkpoint interval, and the network's description for what is saved.
+        output: the run's folder, which the caller holds by `checkpoints.open_run`.
+        sounds: fingerprints of what is trained on, kept with the checkpoint for `checkpoints.open_run`.
+        validate: network -> score, higher is better; asked at every checkpoint.
+        report: told each line of the log.
+        quiet: no progress bar.
+
+    Raises:
+        DivergedError: if the loss or a weight is no longer finite; the last good checkpoint is kept.
+        ModelError: if the checkpoint is of another network.
+        OSError: if the disk is full, likewise.
+    """
+    optimizer = make_optimizer(config.optimizer, config.steps)
+    if config.precision == "mixed_float16":  # small gradients would be 0; float32 and bfloat16 reach far enough down
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    learner.compile(optimizer=optimizer)
+    inputs, targets = batches(0)
+    learner.compute_loss(y=targets, y_pred=learner(inputs))  # makes the objective's weights
+    learner.optimizer.build(learner.trainable_variables)
+    path, recipe = output / CHECKPOINT, config.to_toml()
+    done = checkpoints.restore(learner, path) if path.exists() else Progress()
+    done = dataclasses.replace(done, recipe=recipe, sounds=sounds or {})
+    with write_atomically(output / RECIPE) as temporary:
+        temporary.write_text(recipe, encoding="utf-8")
+    recorder = Recorder(config, output, done, validate, report, quiet)
+    stopped = threading.Event()
+    try:
+        with recorder.bar:
+            # Keras calls a round of steps between two checkpoints an epoch; the last may be shorter.
+            while left := config.steps - recorder.done.step:
+                every = min(config.checkpoint_every, left)
+                steps = range(recorder.done.step, recorder.done.step + left // every * every)
+                asked = itertools.takewhile(lambda _: not stopped.is_set(), steps)
+                stream = map_in_threads(batches, asked, BATCH_THREADS)
+                learner.fit(
+                    stream, epochs=left // every, steps_per_epoch=every, callbacks=[recorder], shuffle=False, verbose=0
+                )
+    finally:
+        stopped.set()  # TensorFlow asks for batches in a thread of its own, and would while the process ends
+    return recorder.done
+
+
+class Recorder(keras.callbacks.Callback):
+    """What happens after each step and each round: the check, the bar, validation, the log, checkpoints."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        output: Path,
+        done: Progress,
+        validate: Callable[[keras.Model], float] | None,
+        report: Callable[[dict[str, float]], None] | None,
+        quiet: bool,
+    ) -> None:
+        super().__init__()
+        self.config, self.output, self.done, self.validate, self.report = config, output, done, validate, report
+        self.step, size = done.step, config.batch_size
+        self.bar = progress((), total=config.steps * size, done=done.step * size, unit="windows", quiet=quiet)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.step += 1
+        figures = {name: float(value) for name, value in logs.items()}  # means since the last checkpoint
+        if not math.isfinite(figures["loss"]):
+            raise DivergedError(f"the loss must be finite, got {figures['loss']} at step {self.step:,}. {GENTLER}")
+        self.bar.update(self.config.batch_size)
+        self.bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items()}, refresh=False)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        seconds = time.monotonic() - self.began
+        rate = (self.step - self.done.step) * self.config.batch_size / seconds
+        earlier = self.done.rows[-1]["seconds"] if self.done.rows else 0.0
+        row = {"step": self.step, "seconds": round(earlier + seconds, 1), "examples_per_second": round(rate, 1)}
+        row |= {name: float(value) for name, value in logs.items()}
+        network, best = self.model.network, self.done.best
+        state = checkpoints.snapshot(self.model, self.step)  # before anything is written
+        if self.validate:
+            row["validation"] = self.validate(network)
+        saving.save(network, self.config.network, self.output / LAST)
+        if self.validate and (best is None or row["validation"] > best):
+            best = row["validation"]
+            saving.save(network, self.config.network, self.output / BEST)
+        done = dataclasses.replace(self.done, step=self.step, rows=(*self.done.rows, row), best=best)
+        write_log(done.rows, self.output / LOG)
+        # Last: with the checkpoint of its last step a run is whole. Cut short before, the round is trained again and
+        # all of this written again, the same.
+        checkpoints.save(state, done, self.output / CHECKPOINT)
+        self.done = done
+        if self.report:
+            self.report(row)
+
+
+def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
+    with write_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW where weights decay, with its schedule over `steps`."""
+    peak, warmup = config.learning_rate, config.warmup_steps
+    end = 0.0 if config.schedule == "cosine" else 1.0
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak,
+        max(1, steps - warmup),
+        alpha=end,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.Adam(
+        rate, weight_decay=config.weight_decay or None, global_clipnorm=config.clip_norm or None
+    )
