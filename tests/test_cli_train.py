@@ -226,9 +226,10 @@ def test_ctrl_c_says_where_the_run_stands(here):
     process.send_signal(signal.SIGINT)
     stdout, stderr = finish(process, 130)
     steps = checkpoints.read(here / "run/checkpoint.safetensors").step
-    assert stderr.splitlines()[-1] == (
+    # TensorFlow may log that the process went while it asked for a batch.
+    assert [line for line in stderr.splitlines() if line.startswith("trill")] == [
         f"trill: stopped. run keeps the checkpoint of step {steps:,}. The same command goes on from there."
-    )
+    ]
     assert "Traceback" not in stderr
     assert stdout.startswith("6 clips, ")
     assert not [name for name in files_of(here / "run") if name.startswith(".") and name != ".lock"]

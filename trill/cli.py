@@ -287,14 +287,18 @@ def train(
     config = recipes.load_recipe(recipe)
     config = dataclasses.replace(config, **{name: value for name, value in changes.items() if value is not None})
     board = events.writer(Path(output) / "tensorboard")
-    rows = []
+    trained = False
+
+    def told(clips: object) -> None:
+        nonlocal trained
+        trained = True
+        click.echo(str(clips))
 
     def report(row: dict[str, float]) -> None:
-        rows.append(row)
         board(row)
         figures = {"loss": ".4f", "violating": ".1%", "validation": ".3f", "examples_per_second": ",.0f"}
-        told = [f"{name.replace('_', ' ')} {row[name]:{form}}" for name, form in figures.items() if name in row]
-        click.echo(f"step {row['step']:,}: {', '.join(told)}")
+        shown = [f"{name.replace('_', ' ')} {row[name]:{form}}" for name, form in figures.items() if name in row]
+        click.echo(f"step {row['step']:,}: {', '.join(shown)}")
 
     done = selfsupervised.train(
         source,
@@ -304,11 +308,11 @@ def train(
         validate=validate,
         cache=cache,
         report=report,
-        told=lambda clips: click.echo(str(clips)),
+        told=told,
         quiet=quiet,
     )
     click.echo(
-        f"{'Trained' if rows else 'Already trained'} for {done.step:,} steps: {Path(output) / 'last.safetensors'}"
+        f"{'Trained' if trained else 'Already trained'} for {done.step:,} steps: {Path(output) / 'last.safetensors'}"
     )
 
 

@@ -3,6 +3,7 @@
 This file is also the program that a worker runs: `python -m tests.training.test_scale out.npz`.
 """
 
+import csv
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import soundfile
 
 from trill.training import scale
 from trill.training.loop import Learner
@@ -154,6 +156,47 @@ def test_two_workers_of_jax_train_as_one(reference, tmp_path):
     assert [worker.pop("chief") for worker in workers] == [True, False]
     for trained in workers:
         assert_same(trained, reference)
+
+
+RECIPE = """
+steps = 4
+batch_size = 8
+checkpoint_every = 2
+[network]
+architecture = "mobilenet"
+arguments = { width = 0.05, bottleneck = 8 }
+[optimizer]
+learning_rate = 1e-4
+"""
+
+
+@pytest.mark.slow
+def test_the_command_trains_with_workers_as_alone(tmp_path):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for index in range(6):
+        sound = np.random.default_rng(index).normal(0, 0.1, 30_000 + 1_000 * index)
+        soundfile.write(sounds / f"{index}.wav", sound.clip(-1, 1), 16_000)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+
+    def train(output, **environment):
+        command = ["-m", "trill", "train", sounds, "-o", output, "--recipe", tmp_path / "recipe.toml"]
+        return subprocess.Popen(
+            [sys.executable, *map(str, command), "--cache", str(tmp_path / "cache")],
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", **environment},
+        )
+
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in (0, 1)]
+    workers = [train(tmp_path / "together", TF_CONFIG=json.dumps(task)) for task in tasks]
+    assert [worker.wait(timeout=300) for worker in [train(tmp_path / "alone"), *workers]] == [0, 0, 0]
+    alone, together = (
+        list(csv.DictReader((tmp_path / name / "log.csv").read_text().splitlines())) for name in ("alone", "together")
+    )
+    assert [row["step"] for row in together] == ["2", "4"]
+    for one, other in zip(alone, together, strict=True):
+        assert float(other["loss"]) == pytest.approx(float(one["loss"]), abs=1e-4)
+        assert other["violating"] == one["violating"]
 
 
 def test_one_device_needs_nothing():

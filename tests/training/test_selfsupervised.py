@@ -4,7 +4,6 @@ import dataclasses
 import shutil
 
 import keras
-import numpy as np
 import pytest
 
 from tests.runs import SMALL, assert_same_run, changed, files_of, little_known, log, make_corpus
@@ -88,21 +87,6 @@ def test_a_finished_run_is_not_touched(train, tmp_path, monkeypatch):
     monkeypatch.setattr(saving, "build", None)  # there is nothing to do
     assert train().step == 2
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").iterdir()} == before
-
-
-@pytest.mark.parametrize("batch_norm", [True, False])
-@pytest.mark.parametrize("bottleneck", [None, 4])
-def test_embeddings_begin_around_zero(train, monkeypatch, batch_norm, bottleneck):
-    """Where there is a linear layer: without one they begin where they are."""
-    network = dataclasses.replace(SMALL.network, arguments={"batch_norm": batch_norm, "bottleneck": bottleneck})
-    means = []
-
-    def begun(learner, batches, *_, **__):
-        means.append(np.mean(learner.network(batches(0)[0])["embedding"], axis=0))
-
-    monkeypatch.setattr(loop, "fit", begun)
-    train(config=changed(network=network))
-    assert (np.abs(means[0]) < 1e-5).all() == (bottleneck is not None)
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "changed"])

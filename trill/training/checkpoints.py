@@ -50,7 +50,7 @@ class Progress:
 
 
 @contextlib.contextmanager
-def open_run(output: Path, config: TrainConfig, sounds: dict[str, str]) -> Iterator[Progress]:
+def open_run(output: Path, config: TrainConfig, sounds: dict[str, str], *, lead: bool = True) -> Iterator[Progress]:
     """Lock a run's folder, made if missing, and tell how far the run in it is.
 
     Where the block is stopped, by Ctrl-C or a full disk or a loss that is no number, a note tells what is kept.
@@ -59,6 +59,7 @@ def open_run(output: Path, config: TrainConfig, sounds: dict[str, str]) -> Itera
         output: the folder.
         config: what is to be trained.
         sounds: fingerprints of what it is to be trained on.
+        lead: whether this worker holds the folder and writes to it; of several, one does.
 
     Raises:
         BlockingIOError: if another process trains there.
@@ -70,8 +71,8 @@ def open_run(output: Path, config: TrainConfig, sounds: dict[str, str]) -> Itera
         output.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"a run is a folder, {output} cannot be one: {error.strerror}. Choose another.") from None
-    with lock(output / ".lock"):
-        for name in (CHECKPOINT, LAST, BEST, LOG, RECIPE):  # of a killed run, half written
+    with lock(output / ".lock") if lead else contextlib.nullcontext():
+        for name in (CHECKPOINT, LAST, BEST, LOG, RECIPE) if lead else ():  # of a killed run, half written
             for left in output.glob(f".{Path(name).stem}.[0-9]*{Path(name).suffix}"):
                 left.unlink()
         done = read(output / CHECKPOINT)

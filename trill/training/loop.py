@@ -11,11 +11,10 @@ A run is a folder:
 
 import csv
 import dataclasses
-import itertools
+import functools
 import math
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,29 +95,38 @@ def fit(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     learner.compile(optimizer=optimizer)
     inputs, targets = batches(0)
-    learner.compute_loss(y=targets, y_pred=learner(inputs))  # makes the objective's weights
+    learner.objective(learner(inputs), targets)  # makes its weights
     learner.optimizer.build(learner.trainable_variables)
     path, recipe = output / CHECKPOINT, config.to_toml()
     done = checkpoints.restore(learner, path) if path.exists() else Progress()
     done = dataclasses.replace(done, recipe=recipe, sounds=sounds or {})
-    with write_atomically(output / RECIPE) as temporary:
-        temporary.write_text(recipe, encoding="utf-8")
-    recorder = Recorder(config, output, done, validate, report, quiet)
-    stopped = threading.Event()
     try:
-        with recorder.bar:
-            # Keras calls a round of steps between two checkpoints an epoch; the last may be shorter.
-            while left := config.steps - recorder.done.step:
-                every = min(config.checkpoint_every, left)
-                steps = range(recorder.done.step, recorder.done.step + left // every * every)
-                asked = itertools.takewhile(lambda _: not stopped.is_set(), steps)
-                stream = map_in_threads(batches, asked, BATCH_THREADS)
-                learner.fit(
-                    stream, epochs=left // every, steps_per_epoch=every, callbacks=[recorder], shuffle=False, verbose=0
-                )
-    finally:
-        stopped.set()  # TensorFlow asks for batches in a thread of its own, and would while the process ends
+        with scale.folder_of_worker(output) as folder:
+            with write_atomically(folder / RECIPE) as temporary:
+                temporary.write_text(recipe, encoding="utf-8")
+            recorder = Recorder(config, folder, done, validate, report, quiet)
+            with recorder.bar:
+                # Keras calls a round of steps between two checkpoints an epoch; the last may be shorter.
+                while left := config.steps - recorder.done.step:
+                    every = min(config.checkpoint_every, left)
+                    steps = range(recorder.done.step, recorder.done.step + left // every * every)
+                    stream = functools.partial(_in_order, batches, steps)
+                    learner.fit(
+                        scale.dataset(stream),
+                        epochs=left // every,
+                        steps_per_epoch=every,
+                        callbacks=[recorder],
+                        shuffle=False,
+                        verbose=0,
+                    )
+    except (DivergedError, KeyboardInterrupt, OSError) as error:
+        # A traceback would keep Keras' iterator over the batches, and TensorFlow complains of one when a process ends.
+        raise error.with_traceback(None) from None
     return recorder.done
+
+
+def _in_order(batches: Batches, steps: range) -> Iterator[Any]:
+    return map_in_threads(batches, iter(steps), BATCH_THREADS)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -181,7 +189,11 @@ def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
 
 
 def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
-    """Adam, or AdamW where weights decay, with its schedule over `steps`."""
+    """Adam, or AdamW where weights decay, with its schedule over `steps`. To be called in `scale.scope`.
+
+    TensorFlow's replicas clip their gradients before they are added up: each to its share of the limit, so that the sum
+    keeps to it.
+    """
     peak, warmup = config.learning_rate, config.warmup_steps
     end = 0.0 if config.schedule == "cosine" else 1.0
     rate = keras.optimizers.schedules.CosineDecay(
@@ -191,6 +203,5 @@ def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
         warmup_target=peak if warmup else None,
         warmup_steps=warmup,
     )
-    return keras.optimizers.Adam(
-        rate, weight_decay=config.weight_decay or None, global_clipnorm=config.clip_norm or None
-    )
+    limit = config.clip_norm / scale.replicas() or None
+    return keras.optimizers.Adam(rate, weight_decay=config.weight_decay or None, global_clipnorm=limit)

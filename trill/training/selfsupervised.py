@@ -13,7 +13,7 @@ import numpy as np
 from trill import audio, manifests, probe
 from trill.networks import saving
 from trill.networks.frontend import FrontendConfig
-from trill.training import augment, checkpoints, corpora, loop
+from trill.training import augment, checkpoints, corpora, loop, scale
 from trill.training.cache import Cache, open_cache
 from trill.training.effects import Augmentation
 from trill.training.recipes import TrainConfig
@@ -37,7 +37,8 @@ def train(
 ) -> checkpoints.Progress:
     """Train a network on unlabelled sound; the same call goes on with a run that was stopped.
 
-    The same seed, sound, versions and machine give the same weights, stopped or not.
+    The same seed, sound, versions and machine give the same weights, stopped or not. Several devices and workers share
+    the batch, see `scale.scope`.
 
     Args:
         source: what `corpora.open_corpus` takes: a folder, a manifest, TFRecords, `tfds:NAME`.
@@ -66,21 +67,27 @@ def train(
                 "noise is for recipes with the augmentation `noise`, this one has none. Leave --noise out."
             )
         sounds["noise"] = corpora.open_corpus(os.fspath(noise)).fingerprint
-    with checkpoints.open_run(output, config, sounds) as done, _precision(config.precision):
+    with (
+        scale.scope(),
+        checkpoints.open_run(output, config, sounds, lead=scale.is_chief()) as done,
+        _precision(config.precision),
+    ):
         if done.step >= config.steps:
             return done
         # What costs little comes before the corpus is decoded, for it may be wrong.
         change = make_augmentation(config, noise)
         keras.utils.set_random_seed(config.seed)
         network, objective = saving.build(config.network), make_objective(config.objective)
+        scale.synchronize_batch_norm(network)
         score = make_probe(validate, frontend) if validate else None
         clips = open_cache(corpus, cache, frontend.sample_rate, quiet=quiet)
         if told:
             told(clips)
+        if not scale.is_chief():
+            report, quiet = None, True
         batches = Pairs(
             clips, frontend.window_samples, config.batch_size, config.seed, config.max_separation_seconds, change
         )
-        centre(network, batches(0)[0])
         learner = loop.Learner(network, objective)
         return loop.fit(learner, batches, config, output, sounds=sounds, validate=score, report=report, quiet=quiet)
 
@@ -129,18 +136,6 @@ def make_objective(fields: dict[str, Any]) -> keras.layers.Layer:
         return OBJECTIVES[kind](**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the objective {kind} cannot be, with {arguments}: {error}") from error
-
-
-def centre(network: keras.Model, windows: np.ndarray) -> None:
-    """Set the bias of the embedding so that its mean over `windows` is 0, where there is a linear layer to hold it.
-
-    A new network without batch normalisation gives all sounds nearly the same direction, in which the gradient of the
-    triplet loss vanishes. As the data-dependent initialisation of Salimans & Kingma 2016, arXiv:1602.07868, section 3.
-    """
-    encoder = network.layers[-1]
-    if any(layer.name == "bottleneck" for layer in encoder.layers):
-        bias = encoder.get_layer("bottleneck").bias
-        bias.assign(bias - keras.ops.mean(keras.ops.cast(network(windows)["embedding"], "float32"), axis=0))
 
 
 @contextlib.contextmanager
