@@ -51,7 +51,7 @@ def main() -> None:
 @click.option("--without-frontend", is_flag=True, help="Take log-mel instead of a waveform.")
 @click.option("--dynamic", is_flag=True, help="Take a waveform of any length from one window on; give a row a window.")
 @click.option("--representative", metavar="FOLDER", help="Speech as the model will hear it.  [default: bundled clips]")
-@click.option("--probe", metavar="LABELLED", help="Labelled clips, in a manifest or a folder a label: what does it cost there?")
+@click.option("--probe", metavar="LABELLED", help="Labelled clips, a manifest or a folder a label: the cost there.")
 @click.option(
     "--personal", type=int, metavar="CLASSES", help="A file that learns to tell so many classes on the phone."
 )
