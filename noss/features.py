@@ -154,8 +154,8 @@ def _none(*_: Any) -> Normaliser:
 
 def _l2(*_: Any) -> Normaliser:
     def apply(rows: np.ndarray, clips: np.ndarray) -> np.ndarray:
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.where(lengths > 0, lengths, 1))
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)).astype(rows.dtype)
+        return np.asarray(rows / np.where(lengths > 0, lengths, 1)[:, None])
 
     return Normaliser(apply)
 
@@ -179,7 +179,15 @@ def _by_speaker(features: Features, speakers: np.ndarray, training: np.ndarray, 
             general = general or _moments(features, training)
             mean[index], scale[index] = general
         seen[where] += 1
-    return Normaliser(lambda rows, clips: (rows - mean[place[codes[clips]]]) / scale[place[codes[clips]]], seen)
+
+    def apply(rows: np.ndarray, clips: np.ndarray) -> np.ndarray:
+        found = np.empty(rows.shape, np.float32)
+        for some in _chunks(np.ones(len(rows)), 4 * features.dim):
+            whose = place[codes[clips[some]]]
+            found[some] = (rows[some] - mean[whose]) / scale[whose]
+        return found
+
+    return Normaliser(apply, seen)
 
 
 def _moments(features: Features, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

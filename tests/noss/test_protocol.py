@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
 
+from noss import selection
+from noss.classifiers import fit
 from noss.config import STRENGTHS
 from noss.evaluation import score
 from noss.protocol import NOSS, REFEREE, ProtocolConfig, evaluate, interval
@@ -120,6 +122,19 @@ def test_the_labels_of_the_test_part_choose_nothing(seed, kind):
         np.testing.assert_array_equal(one.predicted, other.predicted)
 
 
+@pytest.mark.parametrize("varying", ["train", "test"])
+def test_whether_speakers_vary_is_asked_of_the_training_part(varying):
+    speakers = np.repeat(np.arange(12), 10)
+    trained = speakers < 4
+    alternating, constant = np.arange(120) % 2, speakers % 2
+    both = (alternating, constant) if varying == "train" else (constant, alternating)
+    labels = np.where(np.where(trained, *both), "a", "b")
+    parts = np.where(trained, "train", "test").tolist()
+    _, _, vectors = corpus(num_speakers=12, clips=10)
+    found = evaluate(task(split="canonical"), utterances(labels, speakers, parts), embeddings(vectors), QUICK)
+    assert ("speaker" in found.skipped) == (varying == "test")
+
+
 def test_choosing_on_test_is_noticed():
     """That the test above can fail: what is best on test changes with its labels."""
     labels, speakers, vectors = corpus(num_speakers=8, label=0.3)
@@ -193,8 +208,6 @@ def test_voting_is_the_mode_of_windows():
     )
     (outcome, *_) = evaluate(task(), utterances(labels, speakers), clips, config).outcomes
     (split, *_) = make_splits(labels, speakers, "speakers")
-    from noss.classifiers import fit
-
     learn = np.concatenate([split.train, split.dev])
     learn.sort()
     codes = np.unique(labels, return_inverse=True)[1]
@@ -207,11 +220,17 @@ def test_voting_is_the_mode_of_windows():
     ]
 
 
-def test_windows_to_learn_from_are_limited_and_those_judged_are_not():
+def test_windows_to_learn_from_are_limited_and_those_judged_are_not(monkeypatch):
     labels, speakers, vectors = corpus(label=20.0)
     clips = embeddings(vectors, counts=[9] * len(labels), noise=0.1)
-    config = dataclasses.replace(QUICK, aggregations=("mode",), voting_rows=10)
-    assert evaluate(task(), utterances(labels, speakers), clips, config).score == 1
+    learned = []
+    monkeypatch.setattr(selection, "fit", lambda rows, *rest: learned.append(len(rows)) or fit(rows, *rest))
+    for voting_rows, windows in ((10, 1), (500, 3), (5000, 9)):
+        learned.clear()
+        config = dataclasses.replace(QUICK, aggregations=("mode",), voting_rows=voting_rows)
+        found = evaluate(task(), utterances(labels, speakers), clips, config)
+        assert found.score == 1
+        assert learned[0] == windows * found.outcomes[0].sizes["train"]
 
 
 @pytest.mark.parametrize("metric", ["mae", "ccc"])

@@ -8,6 +8,7 @@ import pytest
 from noss import trials as module
 from noss.metrics import eer
 from noss.protocol import NOSS, interval
+from noss.splits import make_splits
 from noss.tasks import CorpusError, Trials
 from noss.trials import evaluate_trials
 from noss.verification import cosine, fit_plda, plda_scores
@@ -43,7 +44,10 @@ def test_scores_by_hand():
     (outcome,) = found.outcomes
     assert outcome.setting.classifier == "plda"
     assert found.score == outcome.score == pytest.approx(by_hand["plda"], abs=1e-6)
-    assert outcome.dev_score is not None
+    (split,) = make_splits(np.arange(120.0), speakers, "canonical", NOSS.splits, parts=[each.split for each in clips])
+    dev_pairs, dev_same = module._drawn(split.dev, speakers, 0)
+    fitted = fit_plda(rows[split.train], speakers[split.train])
+    assert outcome.dev_score == pytest.approx(eer(dev_same, plda_scores(fitted, rows, dev_pairs)), abs=1e-6)
     assert outcome.sizes == {"train": 60, "dev": 12, "test": 48}
     assert outcome.dev_by == "speaker"
     assert found.paper["price"] == 0

@@ -9,10 +9,14 @@ A run is a folder:
     log.csv                a line a round
 """
 
+import contextlib
 import csv
 import dataclasses
 import functools
+import gc
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,10 +105,10 @@ def fit(
     done = checkpoints.restore(learner, path) if path.exists() else Progress()
     done = dataclasses.replace(done, recipe=recipe, sounds=sounds or {})
     try:
-        with scale.folder_of_worker(output) as folder:
+        with _ctrl_c_waits() as asked, scale.folder_of_worker(output) as folder:
             with write_atomically(folder / RECIPE) as temporary:
                 temporary.write_text(recipe, encoding="utf-8")
-            recorder = Recorder(config, folder, done, validate, report, quiet)
+            recorder = Recorder(config, folder, done, asked, validate, report, quiet)
             with recorder.bar:
                 # Keras calls a round of steps between two checkpoints an epoch; the last may be shorter.
                 while left := config.steps - recorder.done.step:
@@ -119,10 +123,37 @@ def fit(
                         shuffle=False,
                         verbose=0,
                     )
+                    if asked.is_set():
+                        raise KeyboardInterrupt
     except (DivergedError, KeyboardInterrupt, OSError) as error:
-        # A traceback would keep Keras' iterator over the batches, and TensorFlow complains of one when a process ends.
-        raise error.with_traceback(None) from None
+        raise error.with_traceback(None) from None  # which would keep what is collected here
+    finally:
+        gc.collect()  # Keras' iterator over the batches: TensorFlow complains of one when a process ends
     return recorder.done
+
+
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[threading.Event]:
+    """Let Ctrl-C set an event, which is heeded after the step. A second Ctrl-C does not wait.
+
+    Raised in the midst of a framework, it was now and then lost, or the process crashed.
+    """
+    asked = threading.Event()
+
+    def ask(number: int, frame: Any) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield asked  # never set: the caller minds Ctrl-C
+        return
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _in_order(batches: Batches, steps: range) -> Iterator[Any]:
@@ -137,12 +168,14 @@ class Recorder(keras.callbacks.Callback):
         config: TrainConfig,
         output: Path,
         done: Progress,
+        asked: threading.Event,
         validate: Callable[[keras.Model], float] | None,
         report: Callable[[dict[str, float]], None] | None,
         quiet: bool,
     ) -> None:
         super().__init__()
-        self.config, self.output, self.done, self.validate, self.report = config, output, done, validate, report
+        self.config, self.output, self.done, self.asked = config, output, done, asked
+        self.validate, self.report = validate, report
         self.step, size = done.step, config.batch_size
         self.bar = progress((), total=config.steps * size, done=done.step * size, unit="windows", quiet=quiet)
 
@@ -156,8 +189,12 @@ class Recorder(keras.callbacks.Callback):
             raise DivergedError(f"the loss must be finite, got {figures['loss']} at step {self.step:,}. {GENTLER}")
         self.bar.update(self.config.batch_size)
         self.bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items()}, refresh=False)
+        if self.asked.is_set():
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.step < min(self.done.step + self.config.checkpoint_every, self.config.steps):
+            return  # stopped in the midst of a round
         seconds = time.monotonic() - self.began
         rate = (self.step - self.done.step) * self.config.batch_size / seconds
         earlier = self.done.rows[-1]["seconds"] if self.done.rows else 0.0
