@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import keras
@@ -122,6 +123,39 @@ def test_stopped_at_any_step_it_ends_the_same(whole, tmp_path, monkeypatch):
     done = fit(tmp_path / "run")
     assert done.step == 5
     assert_same_run(tmp_path / "run", whole, ("checkpoint", "last", "best"))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_waits_for_the_step_and_a_second_does_not(whole, tmp_path, monkeypatch, times):
+    after, heard = loop.Recorder.on_train_batch_end, []
+
+    def pressing(self, batch, logs=None):
+        if self.step == 2:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        after(self, batch, logs)
+        heard.append(self.step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Recorder, "on_train_batch_end", pressing)
+        with pytest.raises(
+            KeyboardInterrupt, match=r"run keeps the checkpoint of step 2\. The same command goes on from"
+        ):
+            fit(tmp_path / "run")
+    assert heard == [1, 2, 3][: 4 - times]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    fit(tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole, ("checkpoint", "last", "best"))
+
+
+def test_a_program_that_minds_ctrl_c_itself_is_let(tmp_path):
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append("pressed"))
+    try:
+        assert fit(tmp_path / "run", report=lambda _: signal.raise_signal(signal.SIGINT)).step == 5
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == ["pressed"] * 3
 
 
 def test_the_last_checkpoint_is_the_last_thing_written(tmp_path, monkeypatch):
