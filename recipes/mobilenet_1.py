@@ -26,7 +26,8 @@ import tensorflow as tf
 from keras import ops
 from tqdm import tqdm
 
-from distill.teachers.whisper import WhisperEncoder
+from distill.teachers import whisper
+from distill.teachers.hub import open_checkpoint
 from distill.teachers.yamnet import yamnet_layer10
 from export.tflite import export_network
 from trill import audio, files
@@ -57,11 +58,11 @@ def read_folder(folder: Path) -> list[np.ndarray]:
         return [audio.read(folder / row["path"]) for row in csv.DictReader(file)]
 
 
-def make_corpus(clips: list[np.ndarray], whisper: WhisperEncoder, cache: Path) -> Corpus:
+def make_corpus(clips: list[np.ndarray], teacher: whisper.Whisper, cache: Path) -> Corpus:
     """Run the teacher once over every clip; the basis comes from the first frames seen of 500 of them."""
 
     def states(clip: np.ndarray) -> np.ndarray:
-        return np.concatenate(whisper.hidden_states(clip)[1:], axis=1)
+        return np.concatenate(teacher.hidden_states(clip[None])[1:], axis=2)[0]
 
     clips = [np.pad(clip, (0, TAIL + -(len(clip) + TAIL) % WHISPER_STEP)) for clip in clips]
     frames = np.array([len(clip) // WHISPER_STEP for clip in clips])
@@ -182,8 +183,8 @@ def main() -> None:
         finish(student, args.output)
         return
 
-    whisper = WhisperEncoder(args.teachers / "whisper_tiny_en_encoder", num_layers=3)
-    corpus = make_corpus([c for f in args.speech for c in read_folder(f)], whisper, args.output / "targets.npy")
+    teacher = whisper.load(open_checkpoint(args.teachers / "whisper_tiny_en_encoder"), num_layers=3)
+    corpus = make_corpus([c for f in args.speech for c in read_folder(f)], teacher, args.output / "targets.npy")
     stream = batches(corpus, read_folder(args.noise), args.batch, args.seed)
 
     model = Distillation(student, yamnet_layer10(args.teachers / "yamnet_float_layers1to11"))

@@ -9,10 +9,11 @@ from typing import Any
 import trill
 from noss.representations import modules
 from noss.representations.functions import attribute, check_rate, from_callable, import_module
-from noss.representations.saved_models import FAMILIES, load_saved_model
+from noss.representations.saved_models import load_saved_model
 from noss.representations.smile import FEATURE_SETS, Smile
 from noss.representations.spectral import CONFIGURATIONS, GRID
 from noss.representations.untrained import load_untrained
+from trill.networks.saved_model_families import FAMILIES
 from trill.presets import list_models
 from trill.representation import Representation
 
@@ -29,6 +30,7 @@ PREFIXES: dict[str, tuple[str, Callable[[str], Representation]]] = {
     "hear": ("MODULE or MODULE:WEIGHTS, of the HEAR 2021 interface", modules.load_hear),
     "xares": ("MODULE:CLASS, an encoder of X-ARES", modules.load_xares),
     "maeb": ("NAME of a model in mteb, or MODULE:CLASS", modules.load_maeb),
+    "distill": ("TEACHER@TAP: a name of distill.list_teachers(), a checkpoint, ...", modules.load_distill),
 }
 MODEL_SUFFIXES = (".tflite", ".safetensors")
 
@@ -58,7 +60,7 @@ def load_representation(spec: str | Representation | Callable[..., Any]) -> Repr
         return _from_object(spec)
     if spec in CONFIGURATIONS:
         return CONFIGURATIONS[spec]
-    if (model := _model(spec)) is not None:
+    if spec.partition(":")[0] not in PREFIXES and (model := _model(spec)) is not None:
         return model
     prefix, colon, what = spec.replace("@", ":@", 1).partition(":") if _is_bare(spec) else spec.partition(":")
     if prefix in PREFIXES:

@@ -15,6 +15,7 @@ import numpy as np
 
 from noss.representations.functions import Function, attribute, check_rate, import_module, like, to_numpy
 from trill.errors import MissingPackageError
+from trill.representation import Representation
 
 MAEB_RATE = 16_000  # a MAEB model is told the rate of each clip and resamples; one that says its own is given that
 
@@ -155,3 +156,9 @@ def load_maeb(what: str) -> Function:
     model = mteb.get_model(what)
     revision = getattr(getattr(model, "mteb_model_meta", None), "revision", None)
     return from_maeb(model, f"maeb:{what}" + (f"-{revision}" if revision else ""))
+
+
+def load_distill(what: str) -> Representation:
+    """`TEACHER@TAP`: the benchmark knows `distill` by its name alone, as any module of the user's."""
+    found: Representation = importlib.import_module("distill.teachers").representation(what)
+    return found

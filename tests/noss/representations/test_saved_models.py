@@ -7,8 +7,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from noss.representations import load_representation, saved_models
+from noss.representations import load_representation
 from tests.sounds import noise
+from trill.networks import saved_models
 
 tf = pytest.importorskip("tensorflow")
 WAVEFORM = noise(32_000).astype(np.float32)
