@@ -37,23 +37,31 @@ class Axes:
     Args:
         mean: `(dim,)` of the training rows.
         scale: `(dim,)` their standard deviation.
-        basis: `(dim, rank)` float32, orthonormal.
+        train: `(num_rows, dim)` the training rows, where they are fewer than dimensions; else None.
+        basis: `(dim, rank)` orthonormal, or `(num_rows, rank)`: the axes are sums of standardised training rows. Kept
+            so, they need no room of their own, and projecting a few rows is less work than writing the axes out.
         turned: `(num_rows, rank)` float64: the training rows along the axes, with mean 0.
         squares: `(rank,)` sums of squares of the columns of `turned`, descending.
     """
 
     mean: np.ndarray
     scale: np.ndarray
+    train: np.ndarray | None
     basis: np.ndarray
     turned: np.ndarray
     squares: np.ndarray
 
     def project(self, rows: np.ndarray) -> np.ndarray:
         """Other rows along the axes: `(num_rows, dim)` to `(num_rows, rank)` float64."""
-        found = np.zeros((len(rows), self.basis.shape[1]))
-        for part in _parts(self.basis.shape[0], len(rows) + self.basis.shape[1]):
-            found += _standardised(rows, part, self.mean, self.scale) @ self.basis[part].astype(np.float64)
-        return found
+        width = self.basis.shape[1] if self.train is None else len(self.train)
+        found = np.zeros((len(rows), width))
+        for part in _parts(len(self.mean), len(rows) + width):
+            others = self.basis[part] if self.train is None else self._standardised(self.train, part).T
+            found += self._standardised(rows, part) @ others
+        return found if self.train is None else found @ self.basis
+
+    def _standardised(self, rows: np.ndarray, part: slice) -> np.ndarray:
+        return _standardised(rows, part, self.mean, self.scale)
 
 
 def principal_axes(rows: np.ndarray) -> Axes:
@@ -76,11 +84,8 @@ def principal_axes(rows: np.ndarray) -> Axes:
         block = _standardised(rows, part, mean, scale)
         gram += block @ block.T
     squares, left = _decomposed(gram)
-    inverse = left / np.sqrt(np.where(squares > 0, squares, 1))
-    basis = np.empty((dim, len(squares)), np.float32)
-    for part in _parts(dim, num_rows + len(squares)):
-        basis[part] = _standardised(rows, part, mean, scale).T @ inverse
-    return Axes(mean, scale, basis, left * np.sqrt(squares), squares)
+    basis = left / np.sqrt(np.where(squares > 0, squares, 1))
+    return Axes(mean, scale, rows, basis, left * np.sqrt(squares), squares)
 
 
 def _of_many_rows(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Axes:
@@ -90,12 +95,11 @@ def _of_many_rows(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Axes
         block = _standardised(rows[part], every, mean, scale)
         gram += block.T @ block
     squares, basis = _decomposed(gram)
-    basis = basis.astype(np.float32)
-    axes = Axes(mean, scale, basis, np.empty((0, 0)), squares)
+    axes = Axes(mean, scale, None, basis, np.empty((0, 0)), squares)
     turned = np.empty((len(rows), len(squares)))
     for part in _parts(len(rows), len(mean)):
         turned[part] = axes.project(rows[part])
-    return Axes(mean, scale, basis, turned, squares)
+    return Axes(mean, scale, None, basis, turned, squares)
 
 
 def _decomposed(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

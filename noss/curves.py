@@ -1,13 +1,101 @@
-"""How the score grows with the number of labelled clips, because little data is the point."""
+"""How the score grows with the number of labelled clips, because little data is the point.
+
+With a clip or two a class nothing is left to choose by, so nothing is chosen: one linear classifier on the mean over
+time, with a strength that was fixed before any score was seen. Whoever has a dev part at that size has more data than
+the size says. The tested clips are those of the plain splits; the training part is drawn several times.
+"""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from noss.config import ProtocolConfig, Setting
+from noss.evaluation import Outcome, score
 from noss.metrics import count_missing
+from noss.selection import Data, missing_classes, none_if_nan, sweep
+from noss.splits import Split
 from noss.statistics import Spread, spread
+from trill.errors import optional
+from trill.progress import progress
+
+joblib = optional("joblib", "noss")
+
+SIZES = (1, 2, 5, 10)  # clips a class
+DRAWS = 5  # of the training part, of each split
+# Fixed beforehand: the plainest of what the protocol tries, and a strength in the middle of its grid.
+FIXED = Setting("mean", "none", "logistic", 1e-2)
+
+
+def curve_config(config: ProtocolConfig) -> ProtocolConfig:
+    """What a learning curve tries: nothing to choose, on the splits of a protocol.
+
+    >>> curve_config(ProtocolConfig()).settings("classification")
+    [Setting(aggregation='mean', normalisation='none', classifier='logistic', strength=0.01)]
+    """
+    return dataclasses.replace(
+        config,
+        name=f"{config.name}-fixed-{DRAWS}-draws",
+        aggregations=(FIXED.aggregation,),
+        normalisations=(FIXED.normalisation,),
+        classifiers=((FIXED.classifier, (FIXED.strength,)),),
+    )
+
+
+def largest_size(labels: ArrayLike, splits: Sequence[Split], refit: bool) -> int:
+    """How many clips a class there are to draw in every split: those of the rarest class that is there.
+
+    >>> split = Split("0", np.array([0, 1, 2]), np.array([3]), np.array([4]), "0")
+    >>> largest_size([*"aabba"], [split], refit=True), largest_size([*"aabba"], [split], refit=False)
+    (2, 1)
+    """
+    labels = np.asarray(labels)
+    return min(int(np.unique(labels[pool(split, refit)], return_counts=True)[1].min()) for split in splits)
+
+
+def pool(split: Split, refit: bool) -> np.ndarray:
+    """The clips that training parts are drawn from: with refitting those of dev, too."""
+    return np.union1d(split.train, split.dev) if refit else split.train
+
+
+def outcomes_of_few(
+    data: Data, splits: list[Split], setting: Setting, size: int, *, jobs: int, quiet: bool
+) -> list[Outcome]:
+    """Of each split and each of `DRAWS` training parts of `size` clips a class what came out on the test part.
+
+    Raises:
+        ValueError: if a class of a training part has fewer clips.
+    """
+    begin = data.config.splits.seed * DRAWS
+    drawn = []
+    for split, draw in itertools.product(splits, range(DRAWS)):
+        clips = pool(split, data.config.refit)
+        (some,) = subsample(data.targets[clips], data.speakers[clips], [size], begin + draw)
+        drawn.append((split, draw, clips[some]))
+    run = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+    found = run(joblib.delayed(sweep)(data, [setting], part, split.test) for split, _, part in drawn)
+    with progress(found, total=len(drawn), unit="draws tested", quiet=quiet) as bar:
+        answers = [answer for (answer,) in bar]
+    return [
+        Outcome(
+            name=f"{split.name}, draw {draw}",
+            group=split.group,
+            speaker=split.speaker,
+            setting=setting,
+            dev_score=None,
+            score=none_if_nan(score(data.metric, data.targets[split.test], answer.predicted, len(data.classes))),
+            items=split.test,
+            predicted=answer.predicted,
+            sizes={"train": len(part), "dev": 0, "test": len(split.test)},
+            dev_by=split.dev_by,
+            missing=missing_classes(data, {"train": part, "test": split.test}),
+            seen=answer.seen,
+            seconds={"choose": 0.0, "test": answer.seconds},
+        )
+        for (split, draw, part), answer in zip(drawn, answers, strict=True)
+    ]
 
 
 def subsample(labels: ArrayLike, speakers: ArrayLike, sizes: Sequence[int], seed: int) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from noss.config import NOSS, REFEREE, ProtocolConfig, Setting
+from noss.curves import outcomes_of_few
 from noss.evaluation import Evaluation, Outcome, interval, scores_of
 from noss.features import MAX_BYTES, aggregate
 from noss.metrics import METRICS
@@ -31,7 +32,7 @@ threadpoolctl = optional("threadpoolctl", "noss")
 VARYING = 0.5  # of the training clips must be of speakers with several labels, or a speaker's mean is the label
 SHOWN = 5  # names in a message
 
-__all__ = ["NOSS", "REFEREE", "Evaluation", "Outcome", "ProtocolConfig", "Setting", "evaluate", "interval"]
+__all__ = ["NOSS", "REFEREE", "Evaluation", "Outcome", "ProtocolConfig", "Setting", "evaluate", "interval", "splits_of"]
 
 
 def evaluate(
@@ -42,6 +43,7 @@ def evaluate(
     *,
     contents: Sequence[str] | None = None,
     paper_selection: bool = False,
+    clips_a_class: int = 0,
     jobs: int = 1,
     quiet: bool = False,
 ) -> Evaluation:
@@ -64,13 +66,16 @@ def evaluate(
         contents: a hash of the sound of each utterance, to find duplicates; empty where there is none.
         paper_selection: test every setting too, and give the best score on test. It is too good by
             `Evaluation.paper["price"]`, and takes about twice the time.
+        clips_a_class: learn from so many clips a class, drawn several times, by a config of one setting
+            (`noss.curves.curve_config`); 0 for all clips.
         jobs: threads, over splits; each of them computes with one core.
         quiet: no progress bar.
 
     Raises:
         CorpusError: if the task cannot be split as it asks (`noss.splits.make_splits`), or a part has no clip left.
         ValueError: if embeddings do not fit the utterances or are not finite, `jobs` is not positive, the task is
-            verification, or the config has nothing to try.
+            verification, or the config has nothing to try; with `clips_a_class`, if the config has several settings,
+            the task is not of classes, or a class has fewer clips.
     """
     if jobs < 1 or task.kind == "verification":
         raise ValueError(
@@ -80,10 +85,14 @@ def evaluate(
     failed = check_embeddings(embeddings, utterances)
     labels = np.array([utterance.label for utterance in utterances])
     speakers = np.array([utterance.speaker for utterance in utterances])
-    parts = [utterance.split for utterance in utterances]
-    drawn = make_splits(labels, speakers, task.split, config.splits, parts=parts, overlap=bool(task.overlap))
+    drawn = splits_of(task, utterances, config)
     splits, skipped = _without(failed, drawn, utterances)
     tried = _applicable(config.settings(task.kind), labels, speakers, splits, skipped)
+    if clips_a_class and (len(tried) > 1 or task.kind != "classification" or paper_selection):
+        raise ValueError(
+            f"of a few clips a class nothing can be chosen, got {len(tried)} settings and a task of {task.kind}. "
+            "Take noss.curves.curve_config, for tasks of classes."
+        )
     duplicates = find_duplicates(contents, splits, utterances)
     classes: np.ndarray = np.empty(0, str)
     targets: np.ndarray = labels
@@ -93,7 +102,12 @@ def evaluate(
     data = Data(features, targets, speakers, tuple(classes.tolist()), task.metric, config)
     with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)  # what does badly is not chosen
-        outcomes, best = outcomes_of(data, splits, tried, jobs=jobs, on_test=paper_selection, quiet=quiet)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # of a clip or two each
+        best: list[Outcome] = []
+        if clips_a_class:
+            outcomes = outcomes_of_few(data, splits, tried[0], clips_a_class, jobs=jobs, quiet=quiet)
+        else:
+            outcomes, best = outcomes_of(data, splits, tried, jobs=jobs, on_test=paper_selection, quiet=quiet)
     scores = scores_of(task.kind, targets, outcomes, len(classes), config.pooled)
     on_test = scores_of(task.kind, targets, best, len(classes), config.pooled) if best else None
     return Evaluation(
@@ -117,6 +131,18 @@ def evaluate(
         skipped=skipped,
         duplicates=duplicates,
     )
+
+
+def splits_of(task: Task, utterances: Sequence[Utterance], config: ProtocolConfig) -> list[Split]:
+    """The splits of a task, whatever the representation.
+
+    Raises:
+        CorpusError: if the task cannot be split as it asks (`noss.splits.make_splits`).
+    """
+    labels = np.array([utterance.label for utterance in utterances])
+    speakers = np.array([utterance.speaker for utterance in utterances])
+    parts = [utterance.split for utterance in utterances]
+    return make_splits(labels, speakers, task.split, config.splits, parts=parts, overlap=bool(task.overlap))
 
 
 def check_embeddings(embeddings: Any, utterances: Sequence[Utterance]) -> dict[int, str]:

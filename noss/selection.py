@@ -61,11 +61,16 @@ def sweep(data: Data, settings: list[Setting], training: np.ndarray, judged: np.
         training: positions of the clips to learn from.
         judged: of those to be classified.
     """
-    answers = []
+    answers: list[Answer] = []
+    known: dict[object, list[Answer]] = {}  # of clips of one window, mean, maximum and vote are the same rows
     for (aggregation, how), group in itertools.groupby(settings, lambda each: (each.aggregation, each.normalisation)):
         began = time.perf_counter()
         some = list(group)
         features = data.features[aggregation]
+        same = (id(features.rows), how, tuple((each.classifier, each.strength) for each in some))
+        if same in known:
+            answers += known[same]
+            continue
         normalised = normaliser(how, features, data.speakers, training, judged)
         rows, owners = rows_of(features, training, max(1, data.config.voting_rows // len(training)))
         fitted = fit(
@@ -82,7 +87,8 @@ def sweep(data: Data, settings: list[Setting], training: np.ndarray, judged: np.
         said = zip(*(predictions for _, predictions in blocks), strict=True)
         predicted = [vote(np.concatenate(each), whose, len(judged)) for each in said]
         seconds = (time.perf_counter() - began) / len(some)
-        answers += [Answer(each, normalised.seen, seconds) for each in predicted]
+        known[same] = [Answer(each, normalised.seen, seconds) for each in predicted]
+        answers += known[same]
     return answers
 
 
@@ -141,7 +147,7 @@ def outcomes_of(
             predicted=answer.predicted,
             sizes={"train": len(split.train), "dev": len(split.dev), "test": len(split.test)},
             dev_by=split.dev_by,
-            missing=_missing(data, {"train": part, "dev": split.dev, "test": split.test}),
+            missing=missing_classes(data, {"train": part, "dev": split.dev, "test": split.test}),
             seen=answer.seen,
             seconds={"choose": sum(each.seconds for each in on_dev[number]), "test": answer.seconds},
         )
@@ -160,7 +166,8 @@ def _scores(data: Data, judged: list[np.ndarray], answers: list[list[Answer]]) -
     )
 
 
-def _missing(data: Data, parts: dict[str, np.ndarray]) -> dict[str, list[str]]:
+def missing_classes(data: Data, parts: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    """Classes that parts lack."""
     found = {
         part: [name for number, name in enumerate(data.classes) if number not in there]
         for part, there in ((part, set(data.targets[clips].tolist())) for part, clips in parts.items())

@@ -115,7 +115,7 @@ def bootstrap(
     check_level(level)
     draws = draws_of(speakers, rounds, seed)
     (values,) = resample(draws, [statistic(truth, predicted, draws, _row(metric), splits, classes)])
-    return _interval(_over_splits(values), draws, level, expanded)
+    return interval_of(over_splits(values), draws, level, expanded)
 
 
 def bootstrap_mean(
@@ -170,14 +170,14 @@ def check_level(level: float) -> None:
         raise ValueError(f"level must be in (0, 1), got {level}. Usual is 0.95.")
 
 
-def _over_splits(values: np.ndarray) -> np.ndarray:
+def over_splits(values: np.ndarray) -> np.ndarray:
     """The mean over those splits that have a value: `(num_splits, n)` to `(n,)`."""
     defined = ~np.isnan(values)
     number = defined.sum(axis=0)
     return np.asarray(np.where(defined, values, 0).sum(axis=0) / np.where(number > 0, number, np.nan))
 
 
-def _interval(values: np.ndarray, draws: Draws, level: float, expanded: bool) -> Interval:
+def interval_of(values: np.ndarray, draws: Draws, level: float, expanded: bool) -> Interval:
     """Of the value on all clips and those of the rounds: `(1 + rounds,)`."""
     resampled = values[1:][~np.isnan(values[1:])]
     undefined = draws.rounds - len(resampled)
@@ -392,13 +392,13 @@ def compare(
     check_level(level)
     row, draws = _row(metric), draws_of(speakers, rounds, seed)
     by_split = resample(draws, [statistic(truth, p, draws, row, splits, classes) for p in (predicted_a, predicted_b)])
-    a, b = map(_over_splits, by_split)
+    a, b = map(over_splits, by_split)
     return Comparison(
         *names,
         row.name,
-        _interval(a, draws, level, expanded),
-        _interval(b, draws, level, expanded),
-        _interval(a - b, draws, level, expanded),
+        interval_of(a, draws, level, expanded),
+        interval_of(b, draws, level, expanded),
+        interval_of(a - b, draws, level, expanded),
         _probability((a - b)[1:] * (1 if row.higher_is_better else -1), draws.num_speakers, expanded),
         corrected_t_test(by_split[0][:, 0], by_split[1][:, 0], test_to_train) if len(by_split[0]) > 1 else None,
     )

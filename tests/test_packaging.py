@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NEEDED = ("trill/weights/mobilenet-1.tflite", "trill/presets.toml", "trill/clips/anna_calm.flac", "trill/py.typed")
+NEEDED = (
+    "trill/weights/mobilenet-1.tflite",
+    "trill/presets.toml",
+    "trill/clips/anna_calm.flac",
+    "trill/py.typed",
+    "distill/presets.toml",
+    "noss/report/page.html",
+)
 HEAVY = ("tensorflow", "keras", "jax", "torch", "scikit-learn", "pandas", "scipy")
 MAX_REPOSITORY_BYTES = 40_000_000
 

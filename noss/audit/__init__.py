@@ -57,7 +57,7 @@ def find_task(
     if not path.is_dir():
         return tasks.manifest_task(path, label=label, group=group, kind=kind)
     if (path / "task.json").is_file():
-        return manifest._pack(path / "task.json")
+        return manifest.pack_task(path / "task.json")
     if (path / "manifest.csv").is_file():
         return tasks.manifest_task(path / "manifest.csv", label=label, group=group, kind=kind)
     packs = sorted(each.parent.name for each in path.glob("*/task.json"))

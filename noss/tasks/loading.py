@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from noss.tasks.task import SPLIT_NAMES, CorpusError, Task, Trials, Utterance
+from noss.tasks.tfds import PREFIX, read_tfds
 
 NO_LABEL = frozenset({"", "nan", "<na>"})
 SHOWN = 5  # names in a message
@@ -20,7 +21,7 @@ def load(task: str | Task, folder: str | os.PathLike[str] | None = None, *, part
 
     Args:
         task: a name in `noss.tasks.TASKS`, or a task.
-        folder: the unpacked corpus. A manifest knows its own.
+        folder: the unpacked corpus, or `tfds:BUILDER@DATA_DIR` (`noss.tasks.tfds`). A manifest knows its own.
         partial: leave out files that a list of the corpus names and that are not there, with a warning, instead of
             refusing. Scores of a part do not compare with published ones.
 
@@ -34,9 +35,12 @@ def load(task: str | Task, folder: str | os.PathLike[str] | None = None, *, part
         ValueError: if there is no such task.
     """
     task = _task(task)
-    folder = _folder(task, folder)
-    with _reading(task, folder):
-        utterances = task.read(folder)
+    if str(folder).startswith(PREFIX):
+        utterances, folder = read_tfds(task, str(folder)), Path(str(folder))
+    else:
+        folder = _folder(task, folder)
+        with _reading(task, folder):
+            utterances = task.read(folder)
     if not utterances:
         raise CorpusError(_wanted(task, f"in {folder}, which holds none of it"))
     _check_names(task, folder, utterances)

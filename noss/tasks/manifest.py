@@ -18,7 +18,8 @@ LAYOUT = """
 {0}
 a.wav,happy,anna
 ...
-and, if wanted, split (train, dev, test) and start, end (seconds). Paths are relative to the manifest."""
+and, if wanted, split (train, dev, test), start and end (seconds), sex and age (years).
+Paths are relative to the manifest."""
 DEFAULT_METRICS: dict[Kind, str] = {"classification": "uar", "regression": "mae"}
 SPLIT_WORDS = {
     "train": "train",
@@ -30,6 +31,7 @@ SPLIT_WORDS = {
     "validation": "dev",
     "test": "test",
 }
+TRAITS = {"gender": "sex", "sex": "sex", "age": "age"}  # column -> what is kept of who speaks, beside the label
 
 
 def manifest_task(
@@ -95,7 +97,8 @@ def pack_tasks(folder: str | os.PathLike[str]) -> dict[str, Task]:
     """The packs of a folder, by name: folders with a `manifest.csv` (path, label, speaker) and a `task.json`.
 
     Of `task.json`, `name`, `split` and `metric` are needed: a split that begins with "speaker" keeps speakers whole,
-    any other is by clip. `label`, `kind`, `licence`, `source`, `citation` and `classes` are taken if there.
+    any other is by clip. `label`, `kind`, `licence`, `source`, `citation`, `classes` and `synthetic` are taken if
+    there.
 
     Raises:
         CorpusError: if there is no pack, or one is broken.
@@ -106,14 +109,15 @@ def pack_tasks(folder: str | os.PathLike[str]) -> dict[str, Task]:
         raise CorpusError(f"a folder of packs must hold */task.json beside */manifest.csv, {folder} has none.")
     tasks: dict[str, Task] = {}
     for file in files:
-        task = _pack(file)
+        task = pack_task(file)
         if task.name in tasks:
             raise CorpusError(f"a pack's name must be its own, {file} is the second {task.name}. Rename it.")
         tasks[task.name] = task
     return tasks
 
 
-def _pack(file: Path) -> Task:
+def pack_task(file: Path) -> Task:
+    """One pack, by its `task.json`; as `pack_tasks`."""
     try:
         about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         name, split, metric = (str(about[key]) for key in ("name", "split", "metric"))
@@ -127,7 +131,8 @@ def _pack(file: Path) -> Task:
     title = str(about.get("citation") or about.get("label") or name)
     source, licence = str(about.get("source") or file), str(about.get("licence") or "its own")
     fields = dict(task.__dict__)
-    fields["corpus"] = Corpus(title, source, licence, task.corpus.layout)
+    synthetic = about.get("synthetic") is True
+    fields["corpus"] = Corpus(title, source, licence, task.corpus.layout, synthetic=synthetic)
     fields["label"] = str(about.get("label") or task.label)
     if about.get("classes"):
         fields["read"] = partial(_read_classes, read=task.read, classes=frozenset(about["classes"]), file=file)
@@ -178,9 +183,15 @@ def _read(folder: Path, *, manifest: Path, label: str, group: str | None, kind: 
                 split=SPLIT_WORDS.get(split, split) or None,
                 start=start or 0.0,
                 end=end,
+                traits=_traits(row),
             )
         )
     return utterances
+
+
+def _traits(row: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    written = ((trait, (row.get(column) or "").strip().lower()) for column, trait in TRAITS.items())
+    return tuple((trait, text) for trait, text in written if text)
 
 
 def _seconds(row: dict[str, str], column: str) -> float | None:

@@ -41,6 +41,7 @@ class Utterance:
         split: "train", "dev" or "test" where the corpus says.
         start: seconds into the file.
         end: seconds into the file, None for its end.
+        traits: what else the corpus says of who speaks: ("sex", "f"), ("age", "31").
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Utterance:
     split: str | None = None
     start: float = 0.0
     end: float | None = None
+    traits: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,7 @@ class Corpus:
         licence: in short, with the terms of access.
         layout: what the folder must hold, a few lines; shown when it does not.
         tfds: name of the builder in TensorFlow Datasets, where there is one.
+        synthetic: whether nobody spoke it.
     """
 
     title: str
@@ -93,6 +96,7 @@ class Corpus:
     licence: str
     layout: str
     tfds: str | None = None
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)

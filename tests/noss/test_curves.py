@@ -1,13 +1,20 @@
 """Few clips a class: nested, of as many speakers as there are, the same for a seed."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
 
-from noss.curves import learning_curve, subsample
+from noss.config import NOSS, REFEREE
+from noss.curves import DRAWS, curve_config, largest_size, learning_curve, subsample
+from noss.protocol import evaluate, interval, splits_of
+from tests.noss.made import corpus, embeddings, task, utterances
+from tests.oracles import protocol as oracle
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), min_size=3, max_size=80), st.integers(0, 9))
@@ -77,3 +84,85 @@ def test_what_has_no_curve(change, message):
     given = {"score": len, "labels": [*"aaaaabbb"], "speakers": range(8), "sizes": [1, 3]}
     with pytest.raises(ValueError, match=message):
         learning_curve(**given | change)
+
+
+# As a protocol.
+
+
+def test_a_curve_by_hand():
+    """Each split and draw: so many clips a class from train and dev, a fixed classifier, the plain test part."""
+    labels, speakers, vectors = corpus(num_speakers=10, label=0.8)
+    clips, config = utterances(labels, speakers), curve_config(NOSS)
+    found = evaluate(task(), clips, embeddings(vectors), config, clips_a_class=4)
+    splits, x = splits_of(task(), clips, NOSS), vectors.astype(np.float32)
+    by_hand = []
+    for split in splits:
+        pool = np.sort(np.concatenate([split.train, split.dev]))
+        for draw in range(DRAWS):
+            part = pool[subsample(labels[pool], speakers[pool], [4], draw)[0]]
+            a, b = oracle.standardised(x[part], x[split.test])
+            fitted = LogisticRegression(C=0.01, tol=1e-7, max_iter=5000).fit(a, labels[part])
+            by_hand.append(recall_score(labels[split.test], fitted.predict(b), average="macro"))
+    assert [outcome.score for outcome in found.outcomes] == pytest.approx(by_hand, abs=1e-12)
+    assert found.score == pytest.approx(np.mean(by_hand), abs=1e-12)
+    assert {outcome.sizes["train"] for outcome in found.outcomes} == {12}
+    plain = evaluate(task(), clips, embeddings(vectors), dataclasses.replace(config, name="noss"))
+    for outcome, split in zip(found.outcomes[::DRAWS], plain.outcomes, strict=True):
+        np.testing.assert_array_equal(outcome.items, split.items)
+    spread = interval(found, rounds=200)
+    assert spread.low < found.score < spread.high
+
+
+def test_a_curve_rises_and_smaller_parts_lie_in_larger():
+    labels, speakers, vectors = corpus(num_speakers=10, voice=0.5)
+    clips, config = utterances(labels, speakers), curve_config(REFEREE)
+    scores = [evaluate(task(), clips, embeddings(vectors), config, clips_a_class=n).score for n in (1, 4, 20)]
+    assert scores == sorted(scores)
+    assert scores[0] > 1 / 3
+
+
+def test_the_protocol_of_a_curve_is_another():
+    assert len({NOSS.id, REFEREE.id, curve_config(NOSS).id, curve_config(REFEREE).id}) == 4
+    assert curve_config(NOSS).splits == NOSS.splits
+    assert curve_config(REFEREE).pooled
+
+
+def test_the_rarest_class_of_any_split_says_how_large():
+    labels, speakers, _ = corpus(num_speakers=10)
+    labels[np.flatnonzero(labels == "c")[7:]] = "a"  # seven are left
+    splits = splits_of(task(split="clips"), utterances(labels, speakers), NOSS)
+    counts = [np.sum(labels[np.union1d(split.train, split.dev)] == "c") for split in splits]
+    assert largest_size(labels, splits, refit=True) == min(counts) < 7
+    assert largest_size(labels, splits, refit=False) < min(counts)
+
+
+def test_a_class_that_training_lacks_is_never_said():
+    labels, speakers, vectors = corpus(num_speakers=8)
+    parts = np.where(np.arange(len(labels)) < 72, "train", "test").tolist()
+    labels[:72] = np.where(labels[:72] == "c", "b", labels[:72])
+    found = evaluate(
+        task(split="canonical"), utterances(labels, speakers, parts), embeddings(vectors), curve_config(NOSS),
+        clips_a_class=3,
+    )  # fmt: skip
+    for outcome in found.outcomes:
+        assert outcome.missing["train"] == ["c"]
+        assert 2 not in outcome.predicted
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "size", "message"),
+    [
+        ("classification", NOSS, 1, r"nothing can be chosen, got \d+ settings"),
+        ("classification", curve_config(NOSS), 500, "as many clips as the largest size, 500"),
+        ("regression", dataclasses.replace(NOSS, aggregations=("mean",), normalisations=("none",),
+                                           classifiers=(("ridge", (1.0,)),)), 1, "a task of regression"),
+    ],
+)  # fmt: skip
+def test_what_has_no_curve_of_a_protocol(kind, config, size, message):
+    labels, speakers, vectors = corpus(num_speakers=8)
+    labels = labels if kind == "classification" else np.arange(len(labels)) / 7
+    with pytest.raises(ValueError, match=message):
+        evaluate(
+            task(kind, "uar" if kind == "classification" else "mae"), utterances(labels, speakers),
+            embeddings(vectors), config, clips_a_class=size,
+        )  # fmt: skip
