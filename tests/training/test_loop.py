@@ -178,6 +178,41 @@ def test_a_batch_is_asked_for_by_its_step(tmp_path):
     assert sorted(asked) == [0, 0, 1, 2, 3, 4]  # the first also builds what has to be built
 
 
+# Averages of the weights.
+
+
+AVERAGING = changed(optimizer=dataclasses.replace(SMALL.optimizer, average=0.7), steps=5, checkpoint_every=2)
+
+
+def test_what_is_saved_is_the_average(tmp_path):
+    """Of the weights after each step, which another run of the same steps shows; the first counts whole."""
+    fit(tmp_path / "run", AVERAGING)
+    each = dataclasses.replace(AVERAGING, checkpoint_every=1)
+    steps = []
+    fit(tmp_path / "each", each, report=lambda _: steps.append(weights(tmp_path / "each" / "checkpoint.safetensors")))
+    names = [name for name in weights(tmp_path / "run" / "last.safetensors") if "moving" not in name]
+    assert names
+    for name in names:
+        average = steps[0][name].astype(np.float64)
+        for step in steps[1:]:
+            average = 0.7 * average + 0.3 * step[name]
+        last = weights(tmp_path / "run" / "last.safetensors")[name]
+        np.testing.assert_allclose(last, average, rtol=1e-4, atol=1e-7)
+        raw = weights(tmp_path / "run" / "checkpoint.safetensors")[name]
+        np.testing.assert_array_equal(raw, steps[-1][name])
+    assert any(not np.array_equal(weights(tmp_path / "run" / "last.safetensors")[name], raw) for name in names)
+
+
+def test_averages_are_resumed(tmp_path, monkeypatch):
+    fit(tmp_path / "whole", AVERAGING)
+    with monkeypatch.context() as patch:
+        stop_at_write(patch, 7)  # in the second round
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run", AVERAGING)
+    fit(tmp_path / "run", AVERAGING)
+    assert_same_run(tmp_path / "run", tmp_path / "whole", ("checkpoint", "last", "best"))
+
+
 # What is written.
 
 

@@ -11,7 +11,7 @@ from tests.sounds import encode, noise, tone
 from trill.errors import AudioError, ModelError
 from trill.networks import saving
 from trill.networks.saving import NetworkConfig
-from trill.training import loop, selfsupervised
+from trill.training import loop, runs, selfsupervised
 from trill.training.recipes import Optimizer
 
 QUICK = changed(steps=2)
@@ -115,7 +115,7 @@ def test_validation_keeps_the_best(train, tmp_path, labelled):
     assert done.best == max(scores) == max(row["validation"] for row in log(tmp_path / "run"))
     network, _ = saving.load(tmp_path / "run/best.safetensors")
     frontend = SMALL.network.frontend
-    assert selfsupervised.make_probe(labelled, frontend)(network) == pytest.approx(max(scores), abs=1e-6)
+    assert runs.make_probe(labelled, frontend)(network) == pytest.approx(max(scores), abs=1e-6)
     assert all(0 <= score <= 1 for score in scores)
 
 

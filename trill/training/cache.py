@@ -37,6 +37,7 @@ class Cache:
         sample_rate: Hz.
         failed: sounds that could not be read, and why. They are not tried again: remove the cache's folder for that.
         duplicates: sounds whose samples are another's, and whose: they are one clip, since a copy is no negative.
+        digests: SHA-256 of each clip's samples.
     """
 
     samples: np.ndarray
@@ -45,6 +46,7 @@ class Cache:
     sample_rate: int
     failed: dict[str, str]
     duplicates: dict[str, str]
+    digests: list[str] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,6 +55,11 @@ class Cache:
     def lengths(self) -> np.ndarray:
         """Samples in each clip: `(num_clips,)` int64."""
         return np.diff(self.starts)
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of all that is heard, in order: wherever it lies and whatever it is called."""
+        return hashlib.sha256(json.dumps([self.sample_rate, self.digests]).encode()).hexdigest()
 
     def window(self, clip: int, start: int, length: int) -> np.ndarray:
         """`(length,)` float32 in [-1, 1] from a clip; zeros after its end."""
@@ -184,7 +191,9 @@ def _parse(raw: bytes) -> dict[str, Any]:
 
 
 def _open(path: Path, sample_rate: int) -> Cache:
-    starts, names = [0], []
+    starts: list[int] = [0]
+    names: list[str] = []
+    digests: list[str] = []
     told: dict[str, dict[str, str]] = {"error": {}, "copy_of": {}}
     with (path / INDEX).open("rb") as file:
         for number, raw in enumerate(file, 1):
@@ -197,6 +206,7 @@ def _open(path: Path, sample_rate: int) -> Cache:
             if "length" in line:
                 starts.append(starts[-1] + line["length"])
                 names.append(line["name"])
+                digests.append(line["sha256"])
             for fact in told.keys() & line.keys():
                 told[fact][line["name"]] = line[fact]
     size = (path / SAMPLES).stat().st_size
@@ -206,4 +216,4 @@ def _open(path: Path, sample_rate: int) -> Cache:
             f"Remove the damaged cache: rm -r {path}"
         )
     samples = np.memmap(path / SAMPLES, "<i2", "r")
-    return Cache(samples, np.array(starts, np.int64), names, sample_rate, told["error"], told["copy_of"])
+    return Cache(samples, np.array(starts, np.int64), names, sample_rate, told["error"], told["copy_of"], digests)

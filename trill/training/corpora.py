@@ -80,6 +80,35 @@ def open_corpus(source: str | os.PathLike[str], threads: int = 2) -> Corpus:
     return Corpus(hashlib.sha256(json.dumps(facts).encode()).hexdigest(), read, total)
 
 
+def join(sources: Sequence[str | os.PathLike[str]], threads: int = 2) -> Corpus:
+    """The sounds of several sources, one source after the other; a name becomes `SOURCE: NAME`.
+
+    One source is as `open_corpus` finds it.
+
+    Raises:
+        ValueError: as `open_corpus`; if one of several sources does not know how many sounds it has.
+        MissingPackageError: as `open_corpus`.
+    """
+    parts = [open_corpus(source, threads) for source in sources]
+    if len(parts) == 1:
+        return parts[0]
+    totals = [part.total for part in parts if part.total is not None]
+    if len(totals) < len(parts) or not parts:
+        raise ValueError(
+            f"sources that are joined must know how many sounds they have, TFRecords do not, got {len(parts)} sources. "
+            "Pass TFRecords alone, in one folder."
+        )
+
+    def read(skip: int, sample_rate: int) -> Iterator[Named]:
+        for source, part, total in zip(sources, parts, totals, strict=True):
+            if skip < total:
+                yield from ((f"{source}: {name}", sound) for name, sound in part.read(skip, sample_rate))
+            skip = max(0, skip - total)
+
+    facts = json.dumps([part.fingerprint for part in parts])
+    return Corpus(hashlib.sha256(facts.encode()).hexdigest(), read, sum(totals))
+
+
 def _stamps(files: Iterable[os.PathLike[str]]) -> Facts:
     """In order, since the cache of a corpus is filled and resumed in it."""
     return [(os.path.abspath(file), stamp(Path(file))) for file in files]

@@ -176,6 +176,7 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.config, self.output, self.done, self.asked = config, output, done, asked
         self.validate, self.report = validate, report
+        self.raw: list[Any] = []  # weights as they are trained, where averages are saved
         self.step, size = done.step, config.batch_size
         self.bar = progress((), total=config.steps * size, done=done.step * size, unit="windows", quiet=quiet)
 
@@ -202,12 +203,13 @@ class Recorder(keras.callbacks.Callback):
         row |= {name: float(value) for name, value in logs.items()}
         network, best = self.model.network, self.done.best
         state = checkpoints.snapshot(self.model, self.step)  # before anything is written
-        if self.validate:
-            row["validation"] = self.validate(network)
-        saving.save(network, self.config.network, self.output / LAST)
-        if self.validate and (best is None or row["validation"] > best):
-            best = row["validation"]
-            saving.save(network, self.config.network, self.output / BEST)
+        with self._averaged():
+            if self.validate:
+                row["validation"] = self.validate(network)
+            saving.save(network, self.config.network, self.output / LAST)
+            if self.validate and (best is None or row["validation"] > best):
+                best = row["validation"]
+                saving.save(network, self.config.network, self.output / BEST)
         done = dataclasses.replace(self.done, step=self.step, rows=(*self.done.rows, row), best=best)
         write_log(done.rows, self.output / LOG)
         # Last: with the checkpoint of its last step a run is whole. Cut short before, the round is trained again and
@@ -216,6 +218,28 @@ class Recorder(keras.callbacks.Callback):
         self.done = done
         if self.report:
             self.report(row)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the averages of the weights in their place, where they are asked for, while the block runs."""
+        if not self.config.optimizer.average:
+            yield
+            return
+        variables = self.model.trainable_variables
+        self.raw = [variable.numpy() for variable in variables]
+        self.model.optimizer.finalize_variable_values(variables)
+        try:
+            yield
+        finally:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
+            variable.assign(value)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.raw:  # `fit` puts the averages in place when it ends, and this is another
+            self._put_back()
 
 
 def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
@@ -241,4 +265,5 @@ def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
         warmup_steps=warmup,
     )
     limit = config.clip_norm / scale.replicas() or None
-    return keras.optimizers.Adam(rate, weight_decay=config.weight_decay or None, global_clipnorm=limit)
+    average = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
+    return keras.optimizers.Adam(rate, weight_decay=config.weight_decay or None, global_clipnorm=limit, **average)

@@ -26,6 +26,8 @@ class Optimizer:
         warmup_steps: over which the rate rises from zero.
         weight_decay: decoupled (AdamW); 0 for none.
         clip_norm: greatest norm of all gradients together; 0 for no limit.
+        average: momentum of a moving average of the weights, in [0, 1), that is saved and validated in their place; 0
+            for the weights themselves.
     """
 
     learning_rate: float = 1e-5
@@ -33,13 +35,15 @@ class Optimizer:
     warmup_steps: int = 0
     weight_decay: float = 0.0
     clip_norm: float = 0.0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
+        check_types(self)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
         for name in ("warmup_steps", "weight_decay", "clip_norm"):
-            _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+            check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        check("average", self.average, 0 <= self.average < 1, "in [0, 1)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +82,13 @@ class TrainConfig:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_choice("precision", self.precision, PRECISIONS)
+        check_types(self)
+        check_choice("precision", self.precision, PRECISIONS)
         for name in ("steps", "batch_size", "checkpoint_every"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        _check("seed", self.seed, 0 <= self.seed < 2**32, "in [0, 2**32)")
+            check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        check("seed", self.seed, 0 <= self.seed < 2**32, "in [0, 2**32)")
         separation = self.max_separation_seconds
-        _check("max_separation_seconds", separation, separation is None or separation >= 0, "0 or more")
+        check("max_separation_seconds", separation, separation is None or separation >= 0, "0 or more")
 
     def to_toml(self) -> str:
         """What `from_toml` takes. TOML has no None: what is None is left out."""
@@ -101,8 +105,8 @@ class TrainConfig:
             fields = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{where} must be TOML: {error}.") from error
-        made: TrainConfig = _made(cls, fields, where)
-        return made
+        config: TrainConfig = made(cls, fields, where)
+        return config
 
 
 def load_recipe(name: str) -> TrainConfig:
@@ -123,8 +127,12 @@ def load_recipe(name: str) -> TrainConfig:
     return TrainConfig.from_toml(text, where=name)
 
 
-def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
-    """A dataclass of a TOML table; tables in it become dataclasses where it has them."""
+def made(kind: Any, fields: dict[str, Any], where: str) -> Any:
+    """A dataclass of a TOML table; tables in it become dataclasses where it has them.
+
+    Raises:
+        ValueError: if a key is missing or unknown, or a value cannot be.
+    """
     known = {field.name: field for field in dataclasses.fields(kind)}
     values = dict(fields)
     for name, field in known.items():
@@ -135,10 +143,10 @@ def _made(kind: Any, fields: dict[str, Any], where: str) -> Any:
             raise ValueError(f"{where} knows the keys {', '.join(known)}, got {name!r}.")
         inner = known[name].type
         if inner is FrontendConfig and isinstance(value, str):
-            _check_choice(f"frontend of {where}", value, tuple(FRONTENDS))
+            check_choice(f"frontend of {where}", value, tuple(FRONTENDS))
             values[name] = FRONTENDS[value]
         elif dataclasses.is_dataclass(inner) and isinstance(value, dict):
-            values[name] = _made(inner, value, f"[{name}] of {where}")
+            values[name] = made(inner, value, f"[{name}] of {where}")
         else:
             _check_type(f"{name} of {where}", value, inner)
     try:
@@ -153,7 +161,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _check_types(config: Any) -> None:
+def check_types(config: Any) -> None:
     for field in dataclasses.fields(config):
         _check_type(field.name, getattr(config, field.name), field.type)
 
@@ -172,11 +180,11 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
         raise ValueError(f"{name} must be {words.get(kind, 'a table')}, got {value!r}.")
 
 
-def _check(name: str, value: float | None, holds: bool, rule: str) -> None:
+def check(name: str, value: float | None, holds: bool, rule: str) -> None:
     if not holds:
         raise ValueError(f"{name} must be {rule}, got {value}.")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")

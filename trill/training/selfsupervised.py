@@ -1,20 +1,14 @@
 """TRILL on a folder of anyone's sound: the paper's objective from corpus to trained network."""
 
-import contextlib
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
-from trill import audio, manifests, probe
-from trill.networks import saving
-from trill.networks.frontend import FrontendConfig
-from trill.training import augment, checkpoints, corpora, loop, scale
-from trill.training.cache import Cache, open_cache
+from trill.training import checkpoints, corpora, runs
+from trill.training.cache import Cache
 from trill.training.effects import Augmentation
 from trill.training.recipes import TrainConfig
 from trill.training.sampling import Pairs
@@ -57,66 +51,25 @@ def train(
         BlockingIOError: if another process trains there.
         DivergedError: if the loss or a weight is no longer finite.
     """
-    output = Path(output)
     frontend = config.network.frontend
-    corpus = corpora.open_corpus(os.fspath(source))
-    sounds = {"corpus": corpus.fingerprint}
-    if noise:
-        if "noise" not in config.augment:
-            raise ValueError(
-                "noise is for recipes with the augmentation `noise`, this one has none. Leave --noise out."
-            )
-        sounds["noise"] = corpora.open_corpus(os.fspath(noise)).fingerprint
-    with (
-        scale.scope(),
-        checkpoints.open_run(output, config, sounds, lead=scale.is_chief()) as done,
-        _precision(config.precision),
-    ):
-        if done.step >= config.steps:
-            return done
-        # What costs little comes before the corpus is decoded, for it may be wrong.
-        change = make_augmentation(config, noise)
-        keras.utils.set_random_seed(config.seed)
-        network, objective = saving.build(config.network), make_objective(config.objective)
-        scale.synchronize_batch_norm(network)
-        score = make_probe(validate, frontend) if validate else None
-        clips = open_cache(corpus, cache, frontend.sample_rate, quiet=quiet)
-        if told:
-            told(clips)
-        if not scale.is_chief():
-            report, quiet = None, True
-        batches = Pairs(
+
+    def pairs(clips: Cache, change: Augmentation | None) -> Pairs:
+        return Pairs(
             clips, frontend.window_samples, config.batch_size, config.seed, config.max_separation_seconds, change
         )
-        learner = loop.Learner(network, objective)
-        return loop.fit(learner, batches, config, output, sounds=sounds, validate=score, report=report, quiet=quiet)
 
-
-def make_augmentation(config: TrainConfig, noise: str | os.PathLike[str] | None) -> Augmentation | None:
-    """That of a recipe, with the sounds of `noise` in memory; None where it has none."""
-    rate = config.network.frontend.sample_rate
-    sounds = read_all(noise, rate) if noise else []
-    return augment.build(config.augment, sounds, rate) if config.augment else None
-
-
-def read_all(source: str | os.PathLike[str], sample_rate: int) -> list[np.ndarray]:
-    """The sounds of a folder or manifest, `(num_samples,)` float32 each, in memory."""
-    return [audio.read(clip.path, target_rate=sample_rate) for clip in manifests.find_clips([source])]
-
-
-def make_probe(source: str | os.PathLike[str], frontend: FrontendConfig) -> Callable[[keras.Model], float]:
-    """A function that scores a network: unweighted average recall in [0, 1], from the tap `embedding`."""
-    clips = probe.read_labels(source)
-    waveforms = list(probe.read_clips(clips, frontend.sample_rate))
-
-    def score(network: keras.Model) -> float:
-        # Twice as fast as a call of the network, on TensorFlow and on JAX.
-        embed = lambda windows: network.predict_on_batch(windows)["embedding"]  # noqa: E731
-        # Windows side by side: overlap costs time and tells a probe little.
-        window = frontend.window_samples
-        return probe.recall(probe.embed_clips(embed, waveforms, window, window), clips.labels, clips.speakers)
-
-    return score
+    return runs.run(
+        corpora.open_corpus(os.fspath(source)),
+        output,
+        config,
+        lambda network: (make_objective(config.objective), pairs),
+        noise=noise,
+        cache=cache,
+        validate=validate,
+        report=report,
+        told=told,
+        quiet=quiet,
+    )
 
 
 def make_objective(fields: dict[str, Any]) -> keras.layers.Layer:
@@ -136,13 +89,3 @@ def make_objective(fields: dict[str, Any]) -> keras.layers.Layer:
         return OBJECTIVES[kind](**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the objective {kind} cannot be, with {arguments}: {error}") from error
-
-
-@contextlib.contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

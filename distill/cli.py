@@ -1,0 +1,346 @@
+"""The command line `trill-distill`: what big models say of a corpus, and small ones that learn it."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trill.cli import Manual
+from trill.errors import optional
+from trill.version import __version__
+
+RECIPE = "distill-mobilenet"
+
+
+@click.group(cls=Manual, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="trill-distill")
+def main() -> None:
+    """Teach a small network what big ones hear.
+
+    A teacher listens to a corpus once, and what it says is kept on disk; a student learns it from there.
+
+    \b
+    Which teachers:   trill-distill teachers
+    Let one listen:   trill-distill targets recordings/ -o targets/ --teacher NAME --layers 1,2,3
+    Train a student:  trill-distill train recordings/ -o run/ --targets targets/ --recipe RECIPE
+    How like it is:   trill-distill report run/ others/ --teacher NAME --layers 1,2,3
+    At which size:    trill-distill sweep recordings/ others/ -o sweep/ --widths 0.25,0.5,1 ...
+
+    \b
+    Exit code: 0 done; 2 nothing done; 130 stopped.
+    Stopped or killed, the same command goes on where it was.
+    """  # noqa: D301 (click's sign for lines to leave alone)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.3 on
+    """`1,2,3` or `0-2` of a type."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind, self.name = kind, "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            found: list[Any] = []
+            for part in value.split(","):
+                low, dash, high = part.partition("-")
+                found += range(int(low), int(high) + 1) if dash and self.kind is int else [self.kind(part)]
+            return tuple(found)
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers such as 1,2,3", param, ctx)
+
+
+def options(*added: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options at once, in this order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(added):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+of_teacher = options(
+    click.option("--teacher", "teachers", multiple=True, required=True, metavar="NAME", help="NAME or NAME@TAP."),
+    click.option("--layers", type=Numbers(int), default=(), help="Hidden states of it, 0 before the first block."),
+    click.option("--combine", type=click.Choice(["concat", "mean"]), default="concat", show_default=True),
+)
+of_machine = options(
+    click.option("--cache", metavar="FOLDER", help="Where decoded sound is kept.  [default: ~/.cache/trill-speech]"),
+    click.option("-q", "--quiet", is_flag=True, help="No progress bar."),
+)
+of_training = options(
+    click.option("--targets", multiple=True, metavar="FOLDER", help="What `trill-distill targets` made; several."),
+    click.option("--live", multiple=True, metavar="NAME=FOLDER", help="Weights of a teacher that runs in the step."),
+    click.option("--recipe", default=RECIPE, show_default=True, help="A recipe's name, or a .toml file."),
+    click.option("--noise", metavar="FOLDER", help="Sounds to mix in, for recipes with the augmentation `noise`."),
+    click.option(
+        "--validate", metavar="LABELLED", help="Clips to probe: a folder a label, or a manifest with `label`."
+    ),
+    click.option(
+        "--steps", type=click.IntRange(1), help="Batches to train on.  [default, here and below: the recipe's]"
+    ),
+    click.option("--batch-size", type=click.IntRange(1), help="Windows in a batch."),
+    click.option("--seed", type=click.IntRange(0), help="Of weights and batches."),
+    click.option("--checkpoint-every", type=click.IntRange(1), metavar="STEPS", help="What a kill can cost."),
+    click.option("--precision", type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"])),
+)
+CORPUS = "FOLDER|MANIFEST.csv..."
+
+
+@main.command()
+def teachers() -> None:
+    """List the teachers that go by a name. Others: a folder with a checkpoint, a model file, a hub id."""
+    import distill
+
+    click.echo(distill.describe())
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar=CORPUS)
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="The targets; the same command goes on.")
+@of_teacher
+@click.option("--components", type=click.IntRange(1), help="Principal components to keep.  [default: all values]")
+@click.option("--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True)
+@click.option("--keep", type=click.Choice(["both", "frames", "clips"]), default="both", show_default=True)
+@click.option("--tail", type=float, default=0.5, show_default=True, help="Seconds of silence after each clip.")
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Clips at once.")
+@of_machine
+def targets(
+    sources: tuple[str, ...],
+    output: str,
+    teachers: tuple[str, ...],
+    layers: tuple[int, ...],
+    combine: str,
+    components: int | None,
+    dtype: str,
+    keep: str,
+    tail: float,
+    threads: int,
+    cache: str | None,
+    quiet: bool,
+) -> None:
+    """Let a teacher listen to a corpus, and keep what it says.
+
+    Values are standardised; with --components, rotated to the directions in which they vary most. The form on disk is
+    plain NumPy, docs/targets-format.md: what cannot be run here can write it elsewhere.
+
+    \b
+    trill-distill targets speech/ -o targets/ --teacher NAME --layers 1,2,3 --components 256
+    """  # noqa: D301
+    from trill.training import corpora
+    from trill.training.cache import open_cache
+
+    if len(teachers) > 1:
+        raise ValueError(f"targets are of one teacher, got {', '.join(teachers)}. Make a folder each.")
+    corpus = corpora.join(sources)
+    from distill.hearing import Recipe
+    from distill.writing import write_targets
+
+    recipe = Recipe(layers, _tap(teachers[0]), combine, components, dtype, keep, tail)
+    teacher = _load(teachers[0], layers)
+    clips = open_cache(corpus, cache, teacher.sample_rate, quiet=quiet)
+    click.echo(str(clips))
+    made = write_targets(teacher, clips, output, recipe, threads=threads, quiet=quiet)
+    share = f", {made.explained:.1%} of the variance" if made.explained is not None else ""
+    seconds = made.hop_samples / made.sample_rate
+    click.echo(f"{made.teacher}: {made.dim} values every {1e3 * seconds:g} ms{share}: {output}")
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar=CORPUS)
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="The run; the same command goes on with it.")
+@of_training
+@of_machine
+def train(
+    sources: tuple[str, ...],
+    output: str,
+    targets: tuple[str, ...],
+    live: tuple[str, ...],
+    recipe: str,
+    noise: str | None,
+    validate: str | None,
+    cache: str | None,
+    quiet: bool,
+    **changes: Any,
+) -> None:
+    """Train a student on what teachers say of a corpus.
+
+    The corpus is the one that the targets were made of, its sources in the same order. Who teaches what is the
+    recipe's: docs/distillation.md.
+
+    \b
+    FOLDER/last.safetensors   the network at the last checkpoint, without the heads of training
+    FOLDER/best.safetensors   the one with the best score, with --validate
+    FOLDER/log.csv            loss and score at each checkpoint; tensorboard --logdir FOLDER
+
+    \b
+    trill-distill train speech/ -o run/ --targets targets/ --recipe mine.toml
+    trill embed others/ --model run/last.safetensors -o others.npz
+    trill-export convert run/last.safetensors -o mine.tflite
+    """  # noqa: D301
+    config = _recipe(recipe, changes)
+    done = _train(sources, output, config, targets, live, noise, validate, cache, quiet)
+    click.echo(f"Trained for {done.step:,} steps: {Path(output) / 'last.safetensors'}")
+
+
+@main.command()
+@click.argument("model", metavar="RUN|MODEL")
+@click.argument("sources", nargs=-1, required=True, metavar=CORPUS)
+@of_teacher
+@click.option("--clips", type=click.IntRange(10), default=500, show_default=True, help="Drawn of the corpus at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@of_machine
+def report(
+    model: str,
+    sources: tuple[str, ...],
+    teachers: tuple[str, ...],
+    layers: tuple[int, ...],
+    combine: str,
+    clips: int,
+    as_json: bool,
+    cache: str | None,
+    quiet: bool,
+) -> None:
+    """Say how much of teachers is in a model, and what the model costs.
+
+    On part of the clips a ridge regression learns to give a teacher's mean over a window from the model's embedding of
+    it; the figures are from other clips. Pass sound that the model was not trained on. --layers are of each teacher
+    without @TAP.
+    """
+    found = _judge(model, sources, teachers, layers, combine, clips, cache, quiet)
+    click.echo(json.dumps(dataclasses.asdict(found), indent=1) if as_json else found.table())
+
+
+@main.command()
+@click.argument("source", metavar="CORPUS")
+@click.argument("heldout", metavar="HELDOUT")
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="Runs, sweep.json and sweep.png.")
+@click.option("--widths", type=Numbers(float), default=(0.25, 0.5, 1.0), show_default=True)
+@of_teacher
+@of_training
+@click.option("--clips", type=click.IntRange(10), default=500, show_default=True, help="Of HELDOUT at most.")
+@of_machine
+def sweep(
+    source: str,
+    heldout: str,
+    output: str,
+    widths: tuple[float, ...],
+    teachers: tuple[str, ...],
+    layers: tuple[int, ...],
+    combine: str,
+    targets: tuple[str, ...],
+    live: tuple[str, ...],
+    recipe: str,
+    noise: str | None,
+    validate: str | None,
+    clips: int,
+    cache: str | None,
+    quiet: bool,
+    **changes: Any,
+) -> None:
+    """Train a recipe at several widths on CORPUS, report each on HELDOUT, and draw quality against cost."""
+    from distill import sweep as sweeping
+
+    optional("matplotlib", "teachers")
+    configs = sweeping.widths(_recipe(recipe, changes), widths)
+    found = sweeping.sweep(
+        configs,
+        Path(output),
+        lambda config, run: _train((source,), run, config, targets, live, noise, validate, cache, quiet),
+        lambda run: _judge(run, (heldout,), teachers, layers, combine, clips, cache, quiet),
+    )
+    for width, row in found.items():
+        click.echo(f"width {width:g}: {row.table()}")
+    click.echo(f"Drawn: {Path(output) / 'sweep.png'}")
+
+
+def _recipe(name: str, changes: dict[str, Any]) -> Any:
+    optional("keras", "train")
+    from trill.training.recipes import load_recipe
+
+    return dataclasses.replace(load_recipe(name), **{key: value for key, value in changes.items() if value is not None})
+
+
+def _train(
+    sources: tuple[str, ...],
+    output: str | Path,
+    config: Any,
+    targets: tuple[str, ...],
+    live: tuple[str, ...],
+    noise: str | None,
+    validate: str | None,
+    cache: str | None,
+    quiet: bool,
+) -> Any:
+    from distill import students
+    from trill.training import events
+
+    board = events.writer(Path(output) / "tensorboard")
+
+    def tell(row: dict[str, float]) -> None:
+        board(row)
+        hidden = ("step", "seconds", "examples_per_second")
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items() if name not in hidden)
+        click.echo(f"step {row['step']:,}: {shown}, {row['examples_per_second']:,.0f} windows a second")
+
+    pairs = [text.partition("=") for text in live]
+    if wrong := [text for text, pair in zip(live, pairs, strict=True) if not pair[2]]:
+        raise ValueError(f"--live takes NAME=FOLDER, got {wrong[0]!r}.")
+    return students.train(
+        sources,
+        output,
+        config,
+        targets,
+        live={name: folder for name, _, folder in pairs},
+        noise=noise,
+        cache=cache,
+        validate=validate,
+        report=tell,
+        told=lambda clips: click.echo(str(clips)),
+        quiet=quiet,
+    )
+
+
+def _judge(
+    model: str | Path,
+    sources: tuple[str, ...],
+    teachers: tuple[str, ...],
+    layers: tuple[int, ...],
+    combine: str,
+    num_clips: int,
+    cache: str | None,
+    quiet: bool,
+) -> Any:
+    optional("keras", "train")
+    from distill import report as reporting
+    from distill.hearing import Recipe
+    from trill.training import corpora
+    from trill.training.cache import open_cache
+
+    corpus = corpora.join(sources)
+    taps = [_tap(name) for name in teachers]
+    recipes = [Recipe(() if tap else layers, tap, combine, keep="frames") for tap in taps]
+    loaded = [_load(name, recipe.layers) for name, recipe in zip(teachers, recipes, strict=True)]
+    clips = open_cache(corpus, cache, loaded[0].sample_rate, quiet=quiet)
+    return reporting.report(model, clips, list(zip(loaded, recipes, strict=True)), num_clips=num_clips, quiet=quiet)
+
+
+def _tap(teacher: str) -> str | None:
+    from distill.teachers.loading import split_tap
+
+    return split_tap(teacher)[1]
+
+
+def _load(teacher: str, layers: tuple[int, ...]) -> Any:
+    optional("keras", "teachers")
+    import distill
+
+    return distill.load_teacher(teacher, max(layers) if layers else None)
