@@ -112,6 +112,8 @@ def teachers() -> None:
 @click.option("--keep", type=click.Choice(["both", "frames", "clips"]), default="both", show_default=True)
 @click.option("--tail", type=float, default=0.5, show_default=True, help="Seconds of silence after each clip.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Clips at once.")
+@click.option("--recipe", help="The student's: altered copies of clips that it asks for are heard as well.")
+@click.option("--runner", default="", metavar='"NAME [OPTIONS]"', help="Of Apache Beam, e.g. DirectRunner.")
 @of_machine
 def targets(
     sources: tuple[str, ...],
@@ -124,6 +126,8 @@ def targets(
     keep: str,
     tail: float,
     threads: int,
+    recipe: str | None,
+    runner: str,
     cache: str | None,
     quiet: bool,
 ) -> None:
@@ -134,6 +138,7 @@ def targets(
 
     \b
     trill-distill targets speech/ -o targets/ --teacher NAME --layers 1,2,3 --components 256
+    trill-distill targets speech/ -o targets/ --teacher NAME --recipe distill-mobilenet-varied
     """  # noqa: D301
     from trill.training import corpora
     from trill.training.cache import open_cache
@@ -144,11 +149,17 @@ def targets(
     from distill.hearing import Recipe
     from distill.writing import write_targets
 
-    recipe = Recipe(layers, _tap(teachers[0]), combine, components, dtype, keep, tail)
+    if recipe:
+        from distill.recipes import read_plan
+        from distill.variants import varied
+
+        corpus = varied(corpus, read_plan(_recipe(recipe, {}).objective).variants)
+    said = _said_on(runner, teachers[0], layers, threads) if runner else None
+    kept = Recipe(layers, _tap(teachers[0]), combine, components, dtype, keep, tail)
     teacher = _load(teachers[0], layers)
     clips = open_cache(corpus, cache, teacher.sample_rate, quiet=quiet)
     click.echo(str(clips))
-    made = write_targets(teacher, clips, output, recipe, threads=threads, quiet=quiet)
+    made = write_targets(teacher, clips, output, kept, threads=threads, quiet=quiet, said=said)
     share = f", {made.explained:.1%} of the variance" if made.explained is not None else ""
     seconds = made.hop_samples / made.sample_rate
     click.echo(f"{made.teacher}: {made.dim} values every {1e3 * seconds:g} ms{share}: {output}")
@@ -173,8 +184,8 @@ def train(
 ) -> None:
     """Train a student on what teachers say of a corpus.
 
-    The corpus is the one that the targets were made of, its sources in the same order. Who teaches what is the
-    recipe's: docs/distillation.md.
+    The corpus is the one that the targets were made of, its sources in the same order, altered as the recipe says. Who
+    teaches what is the recipe's: docs/distillation.md.
 
     \b
     FOLDER/last.safetensors   the network at the last checkpoint, without the heads of training
@@ -339,8 +350,18 @@ def _tap(teacher: str) -> str | None:
     return split_tap(teacher)[1]
 
 
+def _said_on(runner: str, teacher: str, layers: tuple[int, ...], threads: int) -> Any:
+    from distill.beam import said_on
+
+    return said_on(runner, teacher, _num_layers(layers), threads)
+
+
+def _num_layers(layers: tuple[int, ...]) -> int | None:
+    return max(layers) if layers else None
+
+
 def _load(teacher: str, layers: tuple[int, ...]) -> Any:
     optional("keras", "teachers")
     import distill
 
-    return distill.load_teacher(teacher, max(layers) if layers else None)
+    return distill.load_teacher(teacher, _num_layers(layers))

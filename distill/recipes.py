@@ -18,11 +18,16 @@ weight = 0.1
 
 [objective.triplet]              # TRILL's own objective beside it
 weight = 0.1
+
+[objective.variants]             # altered copies of each clip, that teachers hear as well: distill.variants
+copies = 5
+speed = { low = 0.8, high = 1.25 }
 """
 
 import dataclasses
 from typing import Any
 
+from distill.variants import Variants, read_variants
 from trill.training.recipes import check, check_choice, made
 from trill.training.triplet import MARGIN
 
@@ -127,6 +132,7 @@ class Plan:
     teachers: tuple[Term, ...]
     labels: tuple[Label, ...] = ()
     triplet: Triplet | None = None
+    variants: Variants | None = None
 
     @property
     def terms(self) -> tuple[Term | Label | Triplet, ...]:
@@ -144,12 +150,19 @@ def read_plan(objective: dict[str, Any]) -> Plan:
     """
     if objective.get("kind") != KIND:
         raise ValueError(f"`trill-distill train` takes recipes of kind {KIND!r}, got {objective.get('kind')!r}.")
-    if unknown := objective.keys() - {"kind", "teacher", "label", "triplet"}:
-        raise ValueError(f"[objective] knows kind, teacher, label and triplet, got {', '.join(sorted(unknown))}.")
+    if unknown := objective.keys() - {"kind", "teacher", "label", "triplet", "variants"}:
+        raise ValueError(
+            f"[objective] knows kind, teacher, label, triplet and variants, got {', '.join(sorted(unknown))}."
+        )
     teachers = tuple(made(Term, row, "[[objective.teacher]]") for row in _rows(objective, "teacher"))
     labels = tuple(made(Label, row, "[[objective.label]]") for row in _rows(objective, "label"))
     triplet = made(Triplet, objective["triplet"], "[objective.triplet]") if "triplet" in objective else None
-    plan = Plan(teachers, labels, triplet)
+    variants = read_variants(objective["variants"]) if "variants" in objective else None
+    if triplet and variants:
+        raise ValueError(
+            "[objective] takes triplet or variants, got both: a clip's copies would be its negatives. Leave one out."
+        )
+    plan = Plan(teachers, labels, triplet, variants)
     names = [term.name for term in plan.terms]
     if not names or len(set(names)) < len(names):
         raise ValueError(

@@ -15,6 +15,7 @@ from distill.batches import Windows
 from distill.objective import LIVE, DistillationObjective
 from distill.recipes import Plan, Term, read_plan
 from distill.targets import Targets, TargetsError, check_corpus, open_targets
+from distill.variants import varied, with_copies
 from trill import files
 from trill.training import checkpoints, corpora, loop, runs
 from trill.training.cache import Cache
@@ -44,7 +45,7 @@ def train(
         sources: what `corpora.join` takes: folders, manifests. Labels need manifests.
         output: the run's folder.
         config: what is trained, and how; its objective is of kind "distillation", see `distill.recipes`.
-        targets: folders that `distill.writing` made of these sources.
+        targets: folders that `distill.writing` made of these sources, and of the recipe's variants of them.
         live: folders with the weights of teachers that run in the step, by their name in `objective.LIVE`.
         noise: as `trill.training.runs.run`, and so all that follow.
         cache: folder for decoded sound.
@@ -62,7 +63,8 @@ def train(
     of_term = {term.name: find_targets(term, opened) for term in plan.teachers if term.targets}
     if unused := [found.manifest.teacher for found in opened if all(found is not used for used in of_term.values())]:
         raise TargetsError(f"each --targets must be used by the recipe, {', '.join(unused)} is not. Leave it out.")
-    columns = {label: labels.read_column(sources, label.column) for label in plan.labels}
+    read = {label: labels.read_column(sources, label.column) for label in plan.labels}
+    columns = {label: with_copies(column, plan.variants) for label, column in read.items()}
     folders = _live_folders(plan, live or {})
 
     def prepare(network: keras.Model) -> tuple[keras.layers.Layer, Callable[..., loop.Batches]]:
@@ -84,7 +86,7 @@ def train(
         return objective, batches
 
     return runs.run(
-        corpora.join(sources),
+        varied(corpora.join(sources), plan.variants),
         output,
         config,
         prepare,

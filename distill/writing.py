@@ -5,9 +5,12 @@ and a killed run goes on there.
 """
 
 import dataclasses
+import functools
 import json
 import os
+import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,9 +26,52 @@ from trill.parallel import map_in_threads
 from trill.progress import progress
 from trill.training.cache import Cache
 
-JOURNAL, ASKED = "journal.jsonl", "asked.json"
+JOURNAL, ASKED, PARTS = "journal.jsonl", "asked.json", "parts"
 FIT_CLIPS = 500  # that mean, scale and components are fitted on: 300,000 frames of Whisper at 12 s a clip
 SYNC_SECONDS = 5.0  # a power cut costs at most these
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Listener:
+    """What is kept of a clip, by its number.
+
+    Args:
+        hear: the teacher.
+        cache: the clips.
+        basis: what its frames become.
+    """
+
+    hear: Hearing
+    cache: Cache
+    basis: Basis
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The files that are written."""
+        return {"frames": (FRAMES,), "clips": (CLIPS,), "both": (FRAMES, CLIPS)}[self.hear.recipe.keep]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Frames of each clip, with the silence after it: `(num_clips,)`."""
+        return num_frames(self.cache.lengths + _tail(self.cache, self.hear.recipe), self.hear.hop)
+
+    def __call__(self, index: int) -> dict[str, np.ndarray]:
+        """Rows by file, `(num_frames, dim)` and `(1, dim)`, as they are stored.
+
+        Raises:
+            TargetsError: if a number is not finite.
+        """
+        teacher, recipe, name = self.hear.teacher, self.hear.recipe, self.cache.names[index]
+        frames = self.basis(_finite(self.hear(_clip(self.cache, index, _tail(self.cache, recipe))), teacher, name))
+        heard = int(num_frames(self.cache.lengths[index], self.hear.hop))  # without its tail
+        both = {FRAMES: frames, CLIPS: frames[:heard].mean(axis=0, keepdims=True)}
+        with np.errstate(over="ignore"):
+            stored = {file: both[file].astype(recipe.dtype) for file in self.kept}
+        return {file: _finite(rows, teacher, name) for file, rows in stored.items()}
+
+
+# What a listener says of the clips from a number on, in order. The folder is the one that is written.
+Said = Callable[[Listener, int, Path], Iterator[dict[str, np.ndarray]]]
 
 
 def write_targets(
@@ -36,6 +82,7 @@ def write_targets(
     *,
     threads: int = 2,
     quiet: bool = False,
+    said: Said | None = None,
 ) -> Manifest:
     """Let a teacher hear a corpus, and keep what it says; the same call goes on with one that was stopped.
 
@@ -46,6 +93,7 @@ def write_targets(
         recipe: what is kept.
         threads: clips at once.
         quiet: no progress bar.
+        said: calls the teacher for each clip elsewhere (`distill.beam`); None for threads here.
 
     Raises:
         ValueError: if the rates differ or the teacher has no such layer or tap.
@@ -75,12 +123,14 @@ def write_targets(
         try:
             found = _fit(hear, cache, recipe, partial / BASIS, threads, quiet)
             manifest = _manifest(hear, cache, recipe, found)
-            _write(hear, cache, recipe, found, manifest, partial, threads, quiet)
+            listener = Listener(hear, cache, found)
+            _write(listener, said or functools.partial(_said_here, threads=threads), partial, quiet)
         except (OSError, KeyboardInterrupt) as error:
             error.add_note(f"What is written is kept in {partial}: the same command goes on from there.")
             raise
         manifest.save(partial / MANIFEST)
         (partial / JOURNAL).unlink()
+        shutil.rmtree(partial / PARTS, ignore_errors=True)
         partial.rename(output)
         return manifest
 
@@ -122,44 +172,28 @@ def _manifest(hear: Hearing, cache: Cache, recipe: Recipe, found: Basis) -> Mani
     )
 
 
-def _write(
-    hear: Hearing,
-    cache: Cache,
-    recipe: Recipe,
-    found: Basis,
-    manifest: Manifest,
-    folder: Path,
-    threads: int,
-    quiet: bool,
-) -> None:
-    tail, dtype = _tail(cache, recipe), np.dtype(recipe.dtype)
-    counts = num_frames(cache.lengths + tail, hear.hop)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+def _said_here(listener: Listener, first: int, folder: Path, *, threads: int) -> Iterator[dict[str, np.ndarray]]:
+    return map_in_threads(listener, iter(range(first, len(listener.cache))), threads)
+
+
+def _write(listener: Listener, said: Said, folder: Path, quiet: bool) -> None:
+    total, dim, dtype = len(listener.cache), listener.basis.dim, np.dtype(listener.hear.recipe.dtype)
+    starts = np.concatenate([[0], np.cumsum(listener.counts)])
     np.save(folder / STARTS, starts)
-    shapes = {FRAMES: (int(starts[-1]), found.dim), CLIPS: (len(cache), found.dim)}
-    kept = {"frames": (FRAMES,), "clips": (CLIPS,), "both": (FRAMES, CLIPS)}[recipe.keep]
-    heard = num_frames(cache.lengths, hear.hop)  # of a clip without its tail
-
-    def targets(index: int) -> dict[str, np.ndarray]:
-        frames = found(_finite(hear(_clip(cache, index, tail)), hear.teacher, cache.names[index]))
-        both = {FRAMES: frames, CLIPS: frames[: heard[index]].mean(axis=0, keepdims=True)}
-        with np.errstate(over="ignore"):
-            stored = {name: both[name].astype(dtype) for name in kept}
-        return {name: _finite(rows, hear.teacher, cache.names[index]) for name, rows in stored.items()}
-
+    shapes = {FRAMES: (int(starts[-1]), dim), CLIPS: (total, dim)}
     with (folder / JOURNAL).open("a+b") as journal:
         done = _done(journal)
         rows = {FRAMES: int(starts[done]), CLIPS: done}
-        opened = {name: _Rows(folder / name, shapes[name], dtype, rows[name]) for name in kept}
+        opened = {name: _Rows(folder / name, shapes[name], dtype, rows[name]) for name in listener.kept}
         try:
-            made = map_in_threads(targets, iter(range(done, len(cache))), threads)
+            made = said(listener, done, folder)
             synced = time.monotonic()
-            with progress(made, total=len(cache), done=done, unit="clips heard", quiet=quiet) as bar:
+            with progress(made, total=total, done=done, unit="clips heard", quiet=quiet) as bar:
                 for stored in bar:
                     done += 1
                     for name, file in opened.items():
                         file.write(stored[name])
-                    if time.monotonic() - synced > SYNC_SECONDS or done == len(cache):
+                    if time.monotonic() - synced > SYNC_SECONDS or done == total:
                         for file in opened.values():
                             file.sync()
                         journal.write(b"%d\n" % done)

@@ -4,6 +4,7 @@ Keras is imported by what needs it: a teacher that is a file of another framewor
 """
 
 import dataclasses
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -87,7 +88,14 @@ def compiled(network: Any) -> Callable[[dict[str, np.ndarray]], dict[str, np.nda
     keras = optional("keras", "train")
     network.trainable = False
     if keras.backend.backend() != "tensorflow":
-        return network.predict_on_batch
+        one_at_a_time = threading.Lock()  # on JAX, predict_on_batch hands its buffers over
+
+        def predict(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            with one_at_a_time:
+                found: dict[str, np.ndarray] = network.predict_on_batch(inputs)
+            return found
+
+        return predict
     tensorflow = optional("tensorflow", "teachers")
     signature = {value.name: tensorflow.TensorSpec(value.shape, value.dtype) for value in network.inputs}
     graph = tensorflow.function(lambda inputs: network(inputs, training=False), input_signature=[signature])

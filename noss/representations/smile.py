@@ -36,6 +36,7 @@ class Smile:
     """
 
     sample_rate = SAMPLE_RATE
+    licence = "audEERING Research License"
 
     def __init__(self, feature_set: str) -> None:
         if feature_set not in FEATURE_SETS:

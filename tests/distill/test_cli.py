@@ -78,6 +78,17 @@ def test_from_sound_to_a_student(here):
     assert found["likeness"][0]["teacher"] == "fake-teacher@layer1"
 
 
+def test_from_sound_by_way_of_copies_to_a_student(here, tmp_path):
+    varied = config(COLUMNS, steps=2, variants={"copies": 2, "speed": {"low": 0.8, "high": 1.25}})
+    (tmp_path / "varied.toml").write_text(varied.to_toml())
+    with_recipe = (*TARGETS[:3], "copies", *TARGETS[4:], "--recipe", "varied.toml")
+    assert told(*with_recipe)[0].startswith("30 clips, ")
+    train = ("train", "sounds", "-o", "run", "--targets", "copies", "--recipe")
+    assert "targets must be of the sound that is trained on" in refused(*train, "recipe.toml")
+    assert told(*train, "varied.toml")[0].startswith("30 clips, ")
+    assert "copies holds other targets: corpus is" in refused(*with_recipe[:-2])
+
+
 def test_a_sweep(here, tmp_path):
     told(*TARGETS)
     words = ["--recipe", "recipe.toml", "--teacher", "fake", "--layers", "1", "--widths", "0.5,1"]

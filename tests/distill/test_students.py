@@ -346,7 +346,7 @@ WRONG = {
     ),
     "unused live": ((COLUMNS,), {"options": {"live": {"yamnet": "."}}}, "does not learn from yamnet"),
     "table": ((COLUMNS,), {"label": {"column": "x"}}, r"label must be tables \[\[objective.label\]\]"),
-    "unknown": ((COLUMNS,), {"pairs": 1}, r"\[objective\] knows kind, teacher, label and triplet, got pairs"),
+    "unknown": ((COLUMNS,), {"pairs": 1}, r"\[objective\] knows kind, teacher, label, triplet and variants, got pairs"),
 }
 
 

@@ -326,6 +326,28 @@ def test_what_would_fold_back_is_gone():
     assert rms(out[200:7600]) < 2e-3
 
 
+@pytest.mark.parametrize("length", [1, 2, 1_000, 16_001])
+@pytest.mark.parametrize("factor", [0.25, 0.8, 1.25, 4])
+def test_a_whole_clip_is_played_to_its_end(length, factor):
+    clip = np.hanning(length + 2)[1:-1].astype(np.float32)
+    out = effects.speed(low=factor, high=factor, whole=True)(clip, generator())
+    assert out.dtype == np.float32
+    assert out.size == pytest.approx(max(1, length / factor), rel=0.05, abs=0.6)
+    if length >= 1_000:  # its shape, and its end
+        played = np.interp(np.linspace(0, 1, length), np.linspace(0, 1, out.size), out)
+        np.testing.assert_allclose(played, clip, atol=0.01)
+
+
+def test_of_a_whole_clip_a_window_hears_the_same():
+    clip = tone(440)
+    for factor in (0.8, 1.25):
+        whole = effects.speed(low=factor, high=factor, whole=True)(clip, generator())
+        window = effects.speed(low=factor, high=factor)(clip, generator())
+        assert window.size == clip.size
+        shared = min(whole.size, window.size)
+        np.testing.assert_array_equal(window[:shared], whole[:shared])
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_speed_moves_a_tone_by_the_drawn_factor(seed):
     out = effects.speed(low=0.7, high=1.4)(tone(1000), generator(seed))

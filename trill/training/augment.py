@@ -63,7 +63,11 @@ AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
 
 
 def build(
-    rows: Mapping[str, Mapping[str, Any]], noise_sounds: Sequence[np.ndarray] = (), sample_rate: int = 16_000
+    rows: Mapping[str, Mapping[str, Any]],
+    noise_sounds: Sequence[np.ndarray] = (),
+    sample_rate: int = 16_000,
+    *,
+    whole: bool = False,
 ) -> Augmentation:
     """Make one augmentation of a recipe's rows.
 
@@ -72,6 +76,7 @@ def build(
             [0, 1] and applies always without. No rows: the waveform stays as it is.
         noise_sounds: each `(n,)` float32 at `sample_rate`, for the row `noise`.
         sample_rate: Hz.
+        whole: what is changed is a clip, not a window: `speed` may change its length.
 
     Raises:
         ValueError: if a name or key is unknown, a value outside its limits, or `noise` asked for without sounds.
@@ -81,7 +86,7 @@ def build(
     ...
     ValueError: augmentation gain: keys must be among low_db, high_db, probability, got low. Correct the recipe.
     """
-    given = {"sounds": noise_sounds, "sample_rate": sample_rate}
+    given = {"sounds": noise_sounds, "sample_rate": sample_rate, "whole": whole}
     return chain([_from_row(name, row, given) for name, row in rows.items()])
 
 

@@ -201,11 +201,12 @@ def mask_frequency(*, max_mels: float = 400.0, count: int = 2, sample_rate: int 
     return _filter(response, sample_rate)
 
 
-def speed(*, low: float = 0.9, high: float = 1.1) -> Augmentation:
+def speed(*, low: float = 0.9, high: float = 1.1, whole: bool = False) -> Augmentation:
     """Play faster or slower by a drawn factor within [0.25, 4]: tempo and pitch change together.
 
-    The length stays: a slower window loses its end, a faster one is followed by zeros. Resampling is through the
-    spectrum, so nothing folds back, between two fast lengths: for a second at 16 kHz within 0.5 % of the factor.
+    The length stays: a slower window loses its end, a faster one is followed by zeros. With `whole` it changes: all is
+    heard. Resampling is through the spectrum, so nothing folds back, between two fast lengths: for a second at 16 kHz
+    within 0.5 % of the factor.
     """
     check(0.25, 4, low=low, high=high)
 
@@ -216,10 +217,10 @@ def speed(*, low: float = 0.9, high: float = 1.1) -> Augmentation:
         new_sizes = FFT_SIZES[np.searchsorted(FFT_SIZES, sizes / factor)]
         nearest = np.argmin(np.abs(sizes / new_sizes - factor))
         size, new_size = int(sizes[nearest]), int(new_sizes[nearest])
-        heard = min(waveform.size, round(waveform.size * new_size / size))
-        out = np.zeros_like(waveform)
-        out[:heard] = irfft(rfft(waveform, size), new_size)[:heard] * math.sqrt(new_size / size)
-        return out
+        length = max(1, round(waveform.size * new_size / size))
+        heard = length if whole else min(waveform.size, length)
+        played: np.ndarray = irfft(rfft(waveform, size), new_size)[:heard] * math.sqrt(new_size / size)
+        return played if whole else np.pad(played, (0, waveform.size - heard))
 
     return augment
 

@@ -42,6 +42,7 @@ def test_without_the_package_the_licence_is_said(monkeypatch):
 def test_functionals_are_opensmiles(feature_set, dim):
     found = load_representation(f"opensmile:{feature_set}")
     assert feature_set in found.name
+    assert "Research" in found.licence
     direct = (
         "import sys, numpy, opensmile\n"
         f"smile = opensmile.Smile(opensmile.FeatureSet.{feature_set}, opensmile.FeatureLevel.Functionals)\n"
