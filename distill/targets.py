@@ -200,8 +200,8 @@ def check_corpus(targets: Targets, cache: Cache) -> None:
         raise TargetsError(
             f"targets must be of the sound that is trained on, these are of other sound: {manifest.num_clips:,} clips, "
             f"and the corpus has {len(cache):,}; or their order or content differs. "
-            "Pass the sources that they were made of, in the same order, with the same recipe if it has variants, or make "
-            "others: trill-distill targets."
+            "Pass the sources that they were made of, in the same order, with the same recipe if it has variants. "
+            "Or make others: trill-distill targets."
         )
     short = np.flatnonzero(np.diff(targets.starts) < num_frames(cache.lengths, manifest.hop_samples))
     if targets.frames is not None and len(short):
