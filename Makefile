@@ -11,7 +11,7 @@ demo: $(VENV)/.base
 	$(BIN)/trill demo --output demo-output
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -285,11 +285,12 @@ def _merged(abouts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Names without hash and default tap, as far as they stay different.
+    """Names without hash, default tap and module, as far as they stay different.
 
-    >>> short_names(["mobilenet-1-a123f259:embedding", "log-mel-1"])
-    {'mobilenet-1-a123f259:embedding': 'mobilenet-1', 'log-mel-1': 'log-mel-1'}
+    >>> short_names(["mobilenet-1-a123f259:embedding", "log-mel-1", "mine.py:pitch-1"])
+    {'mobilenet-1-a123f259:embedding': 'mobilenet-1', 'log-mel-1': 'log-mel-1', 'mine.py:pitch-1': 'pitch-1'}
     """
-    found = {name: re.sub(r"-[0-9a-f]{8}(?=:|$)", "", name).removesuffix(":embedding") or name for name in names}
+    needless = re.compile(r"-[0-9a-f]{8}(?=:|$)|^[^\W\d]\w*(\.[^\W\d]\w*)+:")
+    found = {name: needless.sub("", name).removesuffix(":embedding") or name for name in names}
     several = [short for short in found.values() if list(found.values()).count(short) > 1]
     return {name: name if short in several else short for name, short in found.items()}

@@ -71,7 +71,7 @@ def dots(
                 "g",
                 tag("title", dot.title),
                 tag("rect", x=0, y=y - ROW / 2, width=width, height=ROW, class_="hit"),
-                text(left - 8, y + 4, clipped(dot.name, 18), anchor="end", class_=class_),
+                text(left - 8, y + 4, clipped(dot.name, 16), anchor="end", class_=class_),
                 _whisker(scale, dot, y),
                 mark(scale.at(dot.value), y, dot.number),
                 text(right + 8, y + 4, f"{dot.shown} {dot.flag}", class_=class_),
