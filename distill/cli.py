@@ -206,6 +206,9 @@ def train(
 @click.argument("model", metavar="RUN|MODEL")
 @click.argument("sources", nargs=-1, required=True, metavar=CORPUS)
 @of_teacher
+@click.option(
+    "--labelled", multiple=True, metavar="FOLDER|MANIFEST.csv", help="Tasks to probe all with, as --validate."
+)
 @click.option("--clips", type=click.IntRange(10), default=500, show_default=True, help="Drawn of the corpus at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @of_machine
@@ -215,6 +218,7 @@ def report(
     teachers: tuple[str, ...],
     layers: tuple[int, ...],
     combine: str,
+    labelled: tuple[str, ...],
     clips: int,
     as_json: bool,
     cache: str | None,
@@ -226,7 +230,7 @@ def report(
     it; the figures are from other clips. Pass sound that the model was not trained on. --layers are of each teacher
     without @TAP.
     """
-    found = _judge(model, sources, teachers, layers, combine, clips, cache, quiet)
+    found = _judge(model, sources, teachers, layers, combine, labelled, clips, cache, quiet)
     click.echo(json.dumps(dataclasses.asdict(found), indent=1) if as_json else found.table())
 
 
@@ -237,6 +241,9 @@ def report(
 @click.option("--widths", type=Numbers(float), default=(0.25, 0.5, 1.0), show_default=True)
 @of_teacher
 @of_training
+@click.option(
+    "--labelled", multiple=True, metavar="FOLDER|MANIFEST.csv", help="Tasks to probe all with, as --validate."
+)
 @click.option("--clips", type=click.IntRange(10), default=500, show_default=True, help="Of HELDOUT at most.")
 @of_machine
 def sweep(
@@ -252,6 +259,7 @@ def sweep(
     recipe: str,
     noise: str | None,
     validate: str | None,
+    labelled: tuple[str, ...],
     clips: int,
     cache: str | None,
     quiet: bool,
@@ -266,7 +274,7 @@ def sweep(
         configs,
         Path(output),
         lambda config, run: _train((source,), run, config, targets, live, noise, validate, cache, quiet),
-        lambda run: _judge(run, (heldout,), teachers, layers, combine, clips, cache, quiet),
+        lambda run: _judge(run, (heldout,), teachers, layers, combine, labelled, clips, cache, quiet),
     )
     for width, row in found.items():
         click.echo(f"width {width:g}: {row.table()}")
@@ -326,6 +334,7 @@ def _judge(
     teachers: tuple[str, ...],
     layers: tuple[int, ...],
     combine: str,
+    labelled: tuple[str, ...],
     num_clips: int,
     cache: str | None,
     quiet: bool,
@@ -341,7 +350,8 @@ def _judge(
     recipes = [Recipe(() if tap else layers, tap, combine, keep="frames") for tap in taps]
     loaded = [_load(name, recipe.layers) for name, recipe in zip(teachers, recipes, strict=True)]
     clips = open_cache(corpus, cache, loaded[0].sample_rate, quiet=quiet)
-    return reporting.report(model, clips, list(zip(loaded, recipes, strict=True)), num_clips=num_clips, quiet=quiet)
+    pairs = list(zip(loaded, recipes, strict=True))
+    return reporting.report(model, clips, pairs, labelled=labelled, num_clips=num_clips, quiet=quiet)
 
 
 def _tap(teacher: str) -> str | None:

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from distill.hearing import Hearing, Recipe
 from distill.teachers.teacher import Teacher
-from trill import presets
+from trill import presets, probe
 from trill.embedder import Embedder, load
 from trill.errors import optional
 from trill.progress import progress
@@ -51,6 +51,21 @@ class Likeness:
 
 
 @dataclasses.dataclass(frozen=True)
+class Recall:
+    """A quick probe (`trill.probe`) of mean embeddings on labelled clips: unweighted average recall, in [0, 1].
+
+    Args:
+        task: its folder's or file's name.
+        student: recall with the student.
+        teachers: with each teacher.
+    """
+
+    task: str
+    student: float
+    teachers: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """What `report` measures.
 
@@ -62,6 +77,7 @@ class Report:
         multiplies: multiply-adds a window, without the front end; None likewise.
         milliseconds: a window, median, one at a time, as the file is run here: Keras or TFLite.
         likeness: to each teacher.
+        tasks: what a classifier reads from student and teachers.
     """
 
     model: str
@@ -71,6 +87,7 @@ class Report:
     multiplies: int | None
     milliseconds: float
     likeness: tuple[Likeness, ...]
+    tasks: tuple[Recall, ...] = ()
 
     def table(self) -> str:
         """As lines of text."""
@@ -85,7 +102,23 @@ class Report:
             f"{row.teacher:{wide}}  {row.r2:6.3f}   {row.cosine:5.3f}  {row.cka:5.3f}  {row.windows:7,}"
             for row in self.likeness
         ]
-        return "\n".join([head, *rows])
+        return "\n".join([head, *rows, *self._recalls()])
+
+    def _recalls(self) -> list[str]:
+        if not self.tasks:
+            return []
+        names = ["student", *(row.teacher for row in self.likeness)]
+        wide = max(len(task.task) for task in self.tasks)
+        return [
+            f"{'recall':{wide}}  {'  '.join(names)}",
+            *(
+                f"{task.task:{wide}}  "
+                + "  ".join(
+                    f"{value:{len(name)}.3f}" for name, value in zip(names, (task.student, *task.teachers), strict=True)
+                )
+                for task in self.tasks
+            ),
+        ]
 
 
 def report(
@@ -93,6 +126,7 @@ def report(
     cache: Cache,
     teachers: Sequence[tuple[Teacher, Recipe]],
     *,
+    labelled: Sequence[str | os.PathLike[str]] = (),
     num_clips: int = 500,
     seed: int = 0,
     quiet: bool = False,
@@ -103,6 +137,7 @@ def report(
         model: a run's folder, a model file or a packaged model's name.
         cache: the clips, at the rate of model and teachers.
         teachers: and which layers or tap of them.
+        labelled: tasks for a quick probe, each what `probe.read_labels` takes.
         num_clips: drawn of them at most.
         seed: of what is drawn.
         quiet: no progress bar.
@@ -133,7 +168,24 @@ def report(
         compare(title(teacher, recipe), x, np.concatenate(rows).astype(np.float64), owners)
         for (teacher, recipe), rows in zip(teachers, said, strict=True)
     ]
-    return Report(embedder.card.identity, x.shape[1], likeness=tuple(likeness), **cost(find_model(model), embedder))
+    tasks = tuple(_recall(source, embedder, hearings, quiet) for source in labelled)
+    measured = cost(find_model(model), embedder)
+    return Report(embedder.card.identity, x.shape[1], likeness=tuple(likeness), tasks=tasks, **measured)
+
+
+def _recall(source: str | os.PathLike[str], embedder: Embedder, hearings: Sequence[Hearing], quiet: bool) -> Recall:
+    clips = probe.read_labels(source)
+    path = Path(source)
+    embedders: list[Callable[[np.ndarray], np.ndarray]] = [embedder.embed_windows, *hearings]
+    rows: list[list[np.ndarray]] = [[] for _ in embedders]
+    with progress(
+        probe.read_clips(clips, embedder.sample_rate), total=len(clips.paths), unit="clips", quiet=quiet
+    ) as bar:
+        for waveform in bar:
+            for means, embed in zip(rows, embedders, strict=True):
+                means.append(embed(waveform).mean(axis=0))
+    student, *teachers = (probe.recall(np.stack(means), clips.labels, clips.speakers) for means in rows)
+    return Recall(path.parent.name if path.stem == "manifest" else path.stem, student, tuple(teachers))
 
 
 def find_model(run: str | os.PathLike[str]) -> str:

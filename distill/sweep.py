@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distill.report import Report
 from trill.errors import optional
 from trill.files import write_atomically
@@ -58,7 +60,7 @@ def sweep(
 
 
 def draw(reports: dict[float, Report], path: Path) -> None:
-    """Explained variance of each teacher against multiply-adds, a point a width.
+    """Explained variance of each teacher, and recall where tasks were probed, against multiply-adds; a point a width.
 
     Raises:
         MissingPackageError: if Matplotlib is not installed.
@@ -67,23 +69,32 @@ def draw(reports: dict[float, Report], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    found = sorted(reports.items())
-    cost = [(report.multiplies or 0) / 1e6 for _, report in found]
-    for number, likeness in enumerate(found[0][1].likeness):
-        axes.plot(cost, [report.likeness[number].r2 for _, report in found], marker="o", label=likeness.teacher)
-    for (width, report), millions in zip(found, cost, strict=True):
-        top = max(likeness.r2 for likeness in report.likeness)
-        note = f"{width:g}\n{(report.parameters or 0) / 1e6:.2f} M"
-        axes.annotate(note, (millions, top), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
-    axes.set_xscale("log")
-    axes.set_xticks(cost, [f"{value:.3g}" for value in cost])
-    axes.minorticks_off()
-    axes.margins(x=0.12, y=0.2)
-    axes.set_xlabel("multiply-adds a window, millions; at each point: width, parameters")
-    axes.set_ylabel("R², windows of clips not fitted on")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right")
+    found = [report for _, report in sorted(reports.items())]
+    likeness = {row.teacher: [each.likeness[at].r2 for each in found] for at, row in enumerate(found[0].likeness)}
+    panels = {"R², windows of clips not fitted on": likeness}
+    if found[0].tasks:
+        recalls = [[(task.student, *task.teachers) for task in each.tasks] for each in found]
+        student, *teachers = np.mean(recalls, axis=1).T
+        ceilings = {row.teacher: line for row, line in zip(found[0].likeness, teachers, strict=True)}
+        panels[f"mean recall of {len(found[0].tasks)} tasks"] = {"student": student} | ceilings
+    figure = Figure(figsize=(6.4 * len(panels), 4.2), layout="constrained")
+    cost = [(report.multiplies or 0) / 1e6 for report in found]
+    for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for label, values in lines.items():
+            of_student = lines is likeness or label == "student"
+            axes.plot(cost, values, "o-" if of_student else "--", label=label)
+        for width, report, millions, top in zip(
+            sorted(reports), found, cost, np.max(list(lines.values()), axis=0), strict=True
+        ):
+            note = f"{width:g}\n{(report.parameters or 0) / 1e6:.2f} M"
+            axes.annotate(note, (millions, top), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
+        axes.set_xscale("log")
+        axes.set_xticks(cost, [f"{value:.3g}" for value in cost])
+        axes.minorticks_off()
+        axes.margins(x=0.12, y=0.2)
+        axes.set_xlabel("multiply-adds a window, millions; at each point: width, parameters")
+        axes.set_ylabel(name)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="lower right")
     with write_atomically(path) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary))

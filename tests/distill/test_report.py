@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 
 from distill import report, sweep
 from distill.hearing import Recipe
-from distill.report import Likeness, Report
+from distill.report import Likeness, Recall, Report
 from tests.distill.made import COLUMNS, Teacher, config, make_cache, map_known
 from trill.networks import saving
 
@@ -75,6 +76,31 @@ def test_a_run_is_reported(run):
     assert "64 values" in lines[0]
 
 
+@pytest.fixture
+def moods(tmp_path):
+    """Loud and quiet noise of six speakers, in a manifest; and clips whose label nothing tells."""
+    rng, lines, drawn = np.random.default_rng(0), ["path,label,speaker"], ["path,label,speaker"]
+    for number in range(24):
+        level = (0.05, 0.3)[number % 2]
+        soundfile.write(tmp_path / f"{number}.wav", level * rng.standard_normal(4_000), 16_000)
+        lines.append(f"{number}.wav,{('quiet', 'loud')[number % 2]},{number // 4}")
+        drawn.append(f"{number}.wav,{'ab'[number % 4 // 2]},{number // 4}")
+    (tmp_path / "moods.csv").write_text("\n".join(lines))
+    (tmp_path / "drawn.csv").write_text("\n".join(drawn))
+    return tmp_path
+
+
+def test_tasks_are_probed_with_student_and_teachers(run, moods):
+    cache = make_cache(run, 12)[1]
+    labelled = [moods / "moods.csv", moods / "drawn.csv"]
+    found = report.report(run, cache, [(Teacher(), Recipe((1,)))], labelled=labelled, quiet=True)
+    known, drawn = found.tasks
+    assert (known.task, known.teachers) == ("moods", (1.0,))
+    assert known.student > 0.9
+    assert max(drawn.student, *drawn.teachers) < 0.8
+    assert found.table().splitlines()[-2].split() == ["moods", f"{known.student:.3f}", "1.000"]
+
+
 def test_the_best_of_a_run_is_meant(run):
     assert report.find_model(run) == str(run / "last.safetensors")
     (run / "best.safetensors").write_bytes((run / "last.safetensors").read_bytes())
@@ -100,12 +126,14 @@ def test_a_sweep_trains_each_width_and_draws(tmp_path):
     def judge(run):
         width = float(run.name.removeprefix("width-"))
         rows = tuple(Likeness(name, 0.5 + width / 4, 0.6, 0.7, 100) for name in ("one", "two"))
-        return Report(run.name, 8, 1_000, int(1e6 * width), int(1e7 * width), 1.0, rows)
+        tasks = (Recall("moods", width / 2, (0.7, 0.8)),)
+        return Report(run.name, 8, 1_000, int(1e6 * width), int(1e7 * width), 1.0, rows, tasks)
 
     found = sweep.sweep(sweep.widths(config(COLUMNS), (0.5, 1.0)), tmp_path, train, judge)
     assert trained == {"width-0.5": (0.5, "student-0.5"), "width-1": (1.0, "student-1")}
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
     rows = json.loads((tmp_path / "sweep.json").read_text())
     assert rows["0.5"]["likeness"][0]["r2"] == found[0.5].likeness[0].r2
+    assert rows["1"]["tasks"] == [{"task": "moods", "student": 0.5, "teachers": [0.7, 0.8]}]
     with pytest.raises(ValueError, match="a sweep needs widths, each once"):
         sweep.widths(config(COLUMNS), (1.0, 1.0))
