@@ -28,7 +28,7 @@ def main() -> None:
     Let one listen:   trill-distill targets recordings/ -o targets/ --teacher NAME --layers 1,2,3
     Train a student:  trill-distill train recordings/ -o run/ --targets targets/ --recipe RECIPE
     How like it is:   trill-distill report run/ others/ --teacher NAME --layers 1,2,3
-    At which size:    trill-distill sweep recordings/ others/ -o sweep/ --widths 0.25,0.5,1 ...
+    At which size:    trill-distill sweep recordings/ --heldout others/ -o sweep/ --widths 0.25,0.5,1 ...
 
     \b
     Exit code: 0 done; 2 nothing done; 130 stopped.
@@ -235,8 +235,8 @@ def report(
 
 
 @main.command()
-@click.argument("source", metavar="CORPUS")
-@click.argument("heldout", metavar="HELDOUT")
+@click.argument("sources", nargs=-1, required=True, metavar=CORPUS)
+@click.option("--heldout", multiple=True, required=True, metavar=CORPUS, help="Sound to report on; several.")
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Runs, sweep.json and sweep.png.")
 @click.option("--widths", type=Numbers(float), default=(0.25, 0.5, 1.0), show_default=True)
 @of_teacher
@@ -244,11 +244,11 @@ def report(
 @click.option(
     "--labelled", multiple=True, metavar="FOLDER|MANIFEST.csv", help="Tasks to probe all with, as --validate."
 )
-@click.option("--clips", type=click.IntRange(10), default=500, show_default=True, help="Of HELDOUT at most.")
+@click.option("--clips", type=click.IntRange(10), default=500, show_default=True, help="Of --heldout at most.")
 @of_machine
 def sweep(
-    source: str,
-    heldout: str,
+    sources: tuple[str, ...],
+    heldout: tuple[str, ...],
     output: str,
     widths: tuple[float, ...],
     teachers: tuple[str, ...],
@@ -265,7 +265,7 @@ def sweep(
     quiet: bool,
     **changes: Any,
 ) -> None:
-    """Train a recipe at several widths on CORPUS, report each on HELDOUT, and draw quality against cost."""
+    """Train a recipe at several widths, report each on sound held out, and draw quality against cost."""
     from distill import sweep as sweeping
 
     optional("matplotlib", "teachers")
@@ -273,8 +273,8 @@ def sweep(
     found = sweeping.sweep(
         configs,
         Path(output),
-        lambda config, run: _train((source,), run, config, targets, live, noise, validate, cache, quiet),
-        lambda run: _judge(run, (heldout,), teachers, layers, combine, labelled, clips, cache, quiet),
+        lambda config, run: _train(sources, run, config, targets, live, noise, validate, cache, quiet),
+        lambda run: _judge(run, heldout, teachers, layers, combine, labelled, clips, cache, quiet),
     )
     for width, row in found.items():
         click.echo(f"width {width:g}: {row.table()}")

@@ -111,7 +111,8 @@ class SelfSupervised:
         """One hidden state of one clip as it is, unpadded; blocks above it are not run.
 
         Args:
-            waveform: `(num_samples,)` float32 in [-1, 1] at `sample_rate`, at most `max_seconds`.
+            waveform: `(num_samples,)` float32 in [-1, 1] at `sample_rate`. What is longer than `max_seconds` is embedded
+                in parts of that length, which do not hear each other.
             tap: one of `taps`; None for the last.
 
         Returns:
@@ -122,7 +123,9 @@ class SelfSupervised:
         """
         index = self.taps.index(check_tap(tap, self.taps, self.taps[-1]))
         clip = check_waveform(waveform, rank=1)
-        return self._states([clip], len(clip), index)[index][0]
+        longest = math.floor(self.max_seconds * self.sample_rate)
+        parts = [clip[first : first + longest] for first in range(0, len(clip), longest)]
+        return np.concatenate([self._states([part], len(part), index)[index][0] for part in parts])
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a clip, one at least."""

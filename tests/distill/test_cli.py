@@ -92,7 +92,7 @@ def test_from_sound_by_way_of_copies_to_a_student(here, tmp_path):
 def test_a_sweep(here, tmp_path):
     told(*TARGETS)
     words = ["--recipe", "recipe.toml", "--teacher", "fake", "--layers", "1", "--widths", "0.5,1"]
-    lines = told("sweep", "sounds", "sounds", "-o", "sweep", "--targets", "targets", *words)
+    lines = told("sweep", "sounds", "--heldout", "sounds", "-o", "sweep", "--targets", "targets", *words)
     assert lines[-1] == "Drawn: sweep/sweep.png"
     assert saving.load("sweep/width-0.5/last.safetensors")[1].arguments == {"width": 0.5}
     assert set(json.loads((tmp_path / "sweep/sweep.json").read_text())) == {"0.5", "1"}

@@ -320,6 +320,16 @@ def test_the_longest_clip_of_a_published_size(teachers):
     assert large.max_seconds == 120
 
 
+def test_a_longer_clip_is_embedded_in_parts(teachers, monkeypatch):
+    monkeypatch.setattr(wav2vec2, "MAX_SCORES", teachers["base"].config.heads * 50**2)  # 50 frames
+    longest = round(teachers["base"].max_seconds * 16_000)
+    clip = waveform(2 * longest + 7)
+    parts = [teachers["base"].embed_windows(clip[first : first + longest]) for first in (0, longest, 2 * longest)]
+    found = teachers["base"].embed_windows(clip)
+    np.testing.assert_array_equal(found, np.concatenate(parts))
+    assert len(parts[2]) == 1
+
+
 def test_unknown_taps_are_refused(teachers):
     with pytest.raises(ValueError, match=r"tap must be one of layer0, layer1, layer2, layer3, got 'layer4'"):
         teachers["base"].embed_windows(waveform(300), "layer4")
