@@ -3,17 +3,27 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from distill.options import (
+    CORPUS,
+    Numbers,
+    config_of,
+    judged,
+    of_machine,
+    of_teacher,
+    of_training,
+    said_by,
+    tap_of,
+    teacher_of,
+    trained,
+)
 from trill.cli import Manual
 from trill.errors import optional
 from trill.version import __version__
-
-RECIPE = "distill-mobilenet"
 
 
 @click.group(cls=Manual, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,64 +45,6 @@ def main() -> None:
     Stopped or killed, the same command goes on where it was.
     """  # noqa: D301 (click's sign for lines to leave alone)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.3 on
-    """`1,2,3` or `0-2` of a type."""
-
-    def __init__(self, kind: type) -> None:
-        self.kind, self.name = kind, "a,b,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            found: list[Any] = []
-            for part in value.split(","):
-                low, dash, high = part.partition("-")
-                found += range(int(low), int(high) + 1) if dash and self.kind is int else [self.kind(part)]
-            return tuple(found)
-        except ValueError:
-            self.fail(f"{value!r} is no list of numbers such as 1,2,3", param, ctx)
-
-
-def options(*added: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options at once, in this order."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(added):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-of_teacher = options(
-    click.option("--teacher", "teachers", multiple=True, required=True, metavar="NAME", help="NAME or NAME@TAP."),
-    click.option("--layers", type=Numbers(int), default=(), help="Hidden states of it, 0 before the first block."),
-    click.option("--combine", type=click.Choice(["concat", "mean"]), default="concat", show_default=True),
-)
-of_machine = options(
-    click.option("--cache", metavar="FOLDER", help="Where decoded sound is kept.  [default: ~/.cache/trill-speech]"),
-    click.option("-q", "--quiet", is_flag=True, help="No progress bar."),
-)
-of_training = options(
-    click.option("--targets", multiple=True, metavar="FOLDER", help="What `trill-distill targets` made; several."),
-    click.option("--live", multiple=True, metavar="NAME=FOLDER", help="Weights of a teacher that runs in the step."),
-    click.option("--recipe", default=RECIPE, show_default=True, help="A recipe's name, or a .toml file."),
-    click.option("--noise", metavar="FOLDER", help="Sounds to mix in, for recipes with the augmentation `noise`."),
-    click.option(
-        "--validate", metavar="LABELLED", help="Clips to probe: a folder a label, or a manifest with `label`."
-    ),
-    click.option(
-        "--steps", type=click.IntRange(1), help="Batches to train on.  [default, here and below: the recipe's]"
-    ),
-    click.option("--batch-size", type=click.IntRange(1), help="Windows in a batch."),
-    click.option("--seed", type=click.IntRange(0), help="Of weights and batches."),
-    click.option("--checkpoint-every", type=click.IntRange(1), metavar="STEPS", help="What a kill can cost."),
-    click.option("--precision", type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"])),
-)
-CORPUS = "FOLDER|MANIFEST.csv..."
 
 
 @main.command()
@@ -153,10 +105,10 @@ def targets(
         from distill.recipes import read_plan
         from distill.variants import varied
 
-        corpus = varied(corpus, read_plan(_recipe(recipe, {}).objective).variants)
-    said = _said_on(runner, teachers[0], layers, threads) if runner else None
-    kept = Recipe(layers, _tap(teachers[0]), combine, components, dtype, keep, tail)
-    teacher = _load(teachers[0], layers)
+        corpus = varied(corpus, read_plan(config_of(recipe, {}).objective).variants)
+    said = said_by(runner, teachers[0], layers, threads) if runner else None
+    kept = Recipe(layers, tap_of(teachers[0]), combine, components, dtype, keep, tail)
+    teacher = teacher_of(teachers[0], layers)
     clips = open_cache(corpus, cache, teacher.sample_rate, quiet=quiet)
     click.echo(str(clips))
     made = write_targets(teacher, clips, output, kept, threads=threads, quiet=quiet, said=said)
@@ -197,8 +149,8 @@ def train(
     trill embed others/ --model run/last.safetensors -o others.npz
     trill-export convert run/last.safetensors -o mine.tflite
     """  # noqa: D301
-    config = _recipe(recipe, changes)
-    done = _train(sources, output, config, targets, live, noise, validate, cache, quiet)
+    config = config_of(recipe, changes)
+    done = trained(sources, output, config, targets, live, noise, validate, cache, quiet)
     click.echo(f"Trained for {done.step:,} steps: {Path(output) / 'last.safetensors'}")
 
 
@@ -230,7 +182,7 @@ def report(
     it; the figures are from other clips. Pass sound that the model was not trained on. --layers are of each teacher
     without @TAP.
     """
-    found = _judge(model, sources, teachers, layers, combine, labelled, clips, cache, quiet)
+    found = judged(model, sources, teachers, layers, combine, labelled, clips, cache, quiet)
     click.echo(json.dumps(dataclasses.asdict(found), indent=1) if as_json else found.table())
 
 
@@ -269,109 +221,13 @@ def sweep(
     from distill import sweep as sweeping
 
     optional("matplotlib", "teachers")
-    configs = sweeping.widths(_recipe(recipe, changes), widths)
+    configs = sweeping.widths(config_of(recipe, changes), widths)
     found = sweeping.sweep(
         configs,
         Path(output),
-        lambda config, run: _train(sources, run, config, targets, live, noise, validate, cache, quiet),
-        lambda run: _judge(run, heldout, teachers, layers, combine, labelled, clips, cache, quiet),
+        lambda config, run: trained(sources, run, config, targets, live, noise, validate, cache, quiet),
+        lambda run: judged(run, heldout, teachers, layers, combine, labelled, clips, cache, quiet),
     )
     for width, row in found.items():
         click.echo(f"width {width:g}: {row.table()}")
     click.echo(f"Drawn: {Path(output) / 'sweep.png'}")
-
-
-def _recipe(name: str, changes: dict[str, Any]) -> Any:
-    optional("keras", "train")
-    from trill.training.recipes import load_recipe
-
-    return dataclasses.replace(load_recipe(name), **{key: value for key, value in changes.items() if value is not None})
-
-
-def _train(
-    sources: tuple[str, ...],
-    output: str | Path,
-    config: Any,
-    targets: tuple[str, ...],
-    live: tuple[str, ...],
-    noise: str | None,
-    validate: str | None,
-    cache: str | None,
-    quiet: bool,
-) -> Any:
-    from distill import students
-    from trill.training import events
-
-    board = events.writer(Path(output) / "tensorboard")
-
-    def tell(row: dict[str, float]) -> None:
-        board(row)
-        hidden = ("step", "seconds", "examples_per_second")
-        shown = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items() if name not in hidden)
-        click.echo(f"step {row['step']:,}: {shown}, {row['examples_per_second']:,.0f} windows a second")
-
-    pairs = [text.partition("=") for text in live]
-    if wrong := [text for text, pair in zip(live, pairs, strict=True) if not pair[2]]:
-        raise ValueError(f"--live takes NAME=FOLDER, got {wrong[0]!r}.")
-    return students.train(
-        sources,
-        output,
-        config,
-        targets,
-        live={name: folder for name, _, folder in pairs},
-        noise=noise,
-        cache=cache,
-        validate=validate,
-        report=tell,
-        told=lambda clips: click.echo(str(clips)),
-        quiet=quiet,
-    )
-
-
-def _judge(
-    model: str | Path,
-    sources: tuple[str, ...],
-    teachers: tuple[str, ...],
-    layers: tuple[int, ...],
-    combine: str,
-    labelled: tuple[str, ...],
-    num_clips: int,
-    cache: str | None,
-    quiet: bool,
-) -> Any:
-    optional("keras", "train")
-    from distill import report as reporting
-    from distill.hearing import Recipe
-    from trill.training import corpora
-    from trill.training.cache import open_cache
-
-    corpus = corpora.join(sources)
-    taps = [_tap(name) for name in teachers]
-    recipes = [Recipe(() if tap else layers, tap, combine, keep="frames") for tap in taps]
-    loaded = [_load(name, recipe.layers) for name, recipe in zip(teachers, recipes, strict=True)]
-    clips = open_cache(corpus, cache, loaded[0].sample_rate, quiet=quiet)
-    pairs = list(zip(loaded, recipes, strict=True))
-    return reporting.report(model, clips, pairs, labelled=labelled, num_clips=num_clips, quiet=quiet)
-
-
-def _tap(teacher: str) -> str | None:
-    from distill.teachers.loading import split_tap
-
-    return split_tap(teacher)[1]
-
-
-def _said_on(runner: str, teacher: str, layers: tuple[int, ...], threads: int) -> Any:
-    from distill.beam import said_on
-
-    return said_on(runner, teacher, _num_layers(layers), threads)
-
-
-def _num_layers(layers: tuple[int, ...]) -> int | None:
-    return max(layers) if layers else None
-
-
-def _load(teacher: str, layers: tuple[int, ...]) -> Any:
-    optional("keras", "teachers")
-    import distill
-
-    return distill.load_teacher(teacher, _num_layers(layers))

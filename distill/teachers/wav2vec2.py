@@ -111,8 +111,8 @@ class SelfSupervised:
         """One hidden state of one clip as it is, unpadded; blocks above it are not run.
 
         Args:
-            waveform: `(num_samples,)` float32 in [-1, 1] at `sample_rate`. What is longer than `max_seconds` is embedded
-                in parts of that length, which do not hear each other.
+            waveform: `(num_samples,)` float32 in [-1, 1] at `sample_rate`. What is longer than `max_seconds` is
+                embedded in parts of that length, which do not hear each other.
             tap: one of `taps`; None for the last.
 
         Returns:

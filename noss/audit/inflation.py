@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noss import embeddings, protocol, statistics
+from noss import differences, embeddings, protocol
 from noss.audit.findings import Finding
 from noss.audit.people import is_identified, is_known
 from noss.config import REFEREE, ProtocolConfig
@@ -74,10 +74,10 @@ def _config(utterances: Sequence[Utterance]) -> ProtocolConfig:
     return dataclasses.replace(REFEREE, splits=dataclasses.replace(REFEREE.splits, folds=folds))
 
 
-def _compare(apart: Evaluation, dealt: Evaluation) -> statistics.Comparison:
+def _compare(apart: Evaluation, dealt: Evaluation) -> differences.Comparison:
     first, second = _by_clip(dealt), _by_clip(apart)
     both = np.intersect1d(list(first), list(second))
-    return statistics.compare(
+    return differences.compare(
         apart.truth[both],
         np.array([first[clip] for clip in both]),
         np.array([second[clip] for clip in both]),
@@ -93,7 +93,7 @@ def _by_clip(evaluation: Evaluation) -> dict[int, float]:
     return dict(zip(items.tolist(), predicted.tolist(), strict=True))
 
 
-def _finding(task: Task, name: str, found: statistics.Comparison, folds: int) -> Finding:
+def _finding(task: Task, name: str, found: differences.Comparison, folds: int) -> Finding:
     file, speaker, difference = found.score_a, found.score_b, found.difference
     values = {
         "representation": name,

@@ -13,12 +13,12 @@ from noss.cli import main
 from noss.compare import compare, in_words, labels
 from noss.config import NOSS, REFEREE
 from noss.curves import curve_config
+from noss.differences import compare as compare_predictions
 from noss.evaluation import interval
 from noss.metrics import METRICS
 from noss.paired import averaged, mean, samples, verdict
 from noss.results import load_all
 from noss.statistics import Interval
-from noss.statistics import compare as compare_predictions
 from tests.noss.report.made import SKILLS, evaluation, put, suite
 
 
