@@ -81,11 +81,9 @@ def draw(reports: dict[float, Report], path: Path) -> None:
     cost = [(report.multiplies or 0) / 1e6 for report in found]
     for axes, (name, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, values in lines.items():
-            of_student = lines is likeness or label == "student"
-            axes.plot(cost, values, "o-" if of_student else "--", label=label)
-        for width, report, millions, top in zip(
-            sorted(reports), found, cost, np.max(list(lines.values()), axis=0), strict=True
-        ):
+            axes.plot(cost, values, "o-" if lines is likeness or label == "student" else "--", label=label)
+        tops = lines.get("student", np.max(list(lines.values()), axis=0))
+        for width, report, millions, top in zip(sorted(reports), found, cost, tops, strict=True):
             note = f"{width:g}\n{(report.parameters or 0) / 1e6:.2f} M"
             axes.annotate(note, (millions, top), textcoords="offset points", xytext=(0, 7), ha="center", fontsize=8)
         axes.set_xscale("log")
