@@ -221,8 +221,21 @@ def _computed(
         yield Cell(job.name, job.task.name, setting, key, error=error)
 
 
+def _stop_workers() -> None:
+    """End the processes that joblib keeps for the next time: they would be in the folder of the last time."""
+    optional("joblib.externals.loky", "noss").get_reusable_executor().shutdown(wait=True)
+
+
 def _in_processes(todo: list[Job], jobs: int, threads: int, quiet: bool) -> Iterator[tuple[Job, str, str]]:
     """Jobs in processes that are started, never forked: TensorFlow does not survive that."""
+    _stop_workers()
+    try:
+        yield from _in_workers(todo, jobs, threads, quiet)
+    finally:
+        _stop_workers()
+
+
+def _in_workers(todo: list[Job], jobs: int, threads: int, quiet: bool) -> Iterator[tuple[Job, str, str]]:
     # Tasks first: two processes rarely want to write embeddings of the same representation.
     names = list(dict.fromkeys(job.task.name for job in todo))
     left = sorted(todo, key=lambda job: names.index(job.task.name))

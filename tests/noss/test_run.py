@@ -261,6 +261,15 @@ def test_a_process_that_dies_takes_nothing_along(manifest, tmp_path):
     assert found.key.representation == "mine.py:level"
 
 
+def test_processes_are_in_the_folder_of_today(manifest, tmp_path, monkeypatch):
+    run(manifest, tmp_path / "one", "-r", "mine.py:level", "--jobs", "2")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/other.py").write_text(FUNCTIONS)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run(manifest, tmp_path / "two", "-r", "other.py:level", "--jobs", "2")
+    assert len(results.load_all(tmp_path / "two")) == 2
+
+
 def test_threads_give_the_same(manifest, tmp_path):
     suite, loaded = [(manifest_task(manifest, label="loudness"), None)], load_representation("log-mel")
     for jobs in (1, 3):
