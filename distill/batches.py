@@ -14,6 +14,7 @@ from trill.networks.frontend import FrontendConfig
 from trill.training.cache import Cache
 from trill.training.effects import Augmentation
 
+SCALE_ROWS = 20_000  # that whitening looks at, evenly spread
 TAIL_SECONDS = 0.5  # of silence after a clip, where no targets say how long it is
 
 
@@ -74,12 +75,12 @@ class Windows:
         return heard, targets | ({"clips": clips.astype(np.int32)} if self.plan.triplet else {})
 
     def _targets(self, name: str, clips: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        targets, term = self.targets[name], self._terms[name]
+        targets, term, scale = self.targets[name], self._terms[name], self._scales[name]
         if term.match == "clip":
-            return np.stack([targets.clip(clip) for clip in clips])
+            return np.stack([targets.clip(clip) for clip in clips]) * scale
         hop = targets.manifest.hop_samples
         count = -(-self._span // hop)
-        frames = np.stack([targets.window(c, s // hop, count) for c, s in zip(clips, starts, strict=True)])
+        frames = np.stack([targets.window(c, s // hop, count) for c, s in zip(clips, starts, strict=True)]) * scale
         if term.match == "columns":
             return np.matmul(overlap(self.columns[name], count, self._span / self.columns[name] / hop), frames)
         mean = frames.mean(axis=1)
@@ -88,6 +89,11 @@ class Windows:
     @functools.cached_property
     def _terms(self) -> dict[str, Any]:
         return {term.name: term for term in self.plan.teachers}
+
+    @functools.cached_property
+    def _scales(self) -> dict[str, np.ndarray]:
+        """What each value of targets is multiplied by."""
+        return {name: whitening(targets, self._terms[name].whiten) for name, targets in self.targets.items()}
 
     @functools.cached_property
     def _framed(self) -> list[str]:
@@ -119,6 +125,17 @@ class Windows:
         summed: np.ndarray = np.cumsum(self._room) / self._room.sum()
         summed[-1] = 1.0
         return summed
+
+
+def whitening(targets: Targets, power: float) -> np.ndarray:
+    """Standard deviations of the values to the power `-power`, scaled so that the variance of all together stays."""
+    rows = targets.frames if targets.frames is not None else targets.clips
+    assert rows is not None, "one of the two is there"  # noqa: S101
+    if not power:
+        return np.ones(targets.manifest.dim, np.float32)
+    deviation = rows[:: -(-len(rows) // SCALE_ROWS)].astype(np.float32).std(axis=0)
+    scale = np.maximum(deviation, 1e-3 * deviation.max()) ** -power
+    return (scale * np.sqrt(np.square(deviation).sum() / np.square(deviation * scale).sum())).astype(np.float32)
 
 
 @functools.cache

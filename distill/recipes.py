@@ -52,6 +52,8 @@ class Term:
         loss: "mse", "cosine" (one minus it) or "l1+cosine" (DistilHuBERT's: Chang et al. 2022, arXiv:2110.01900,
             equation 1).
         weight: in the sum of all terms.
+        whiten: values of targets are divided by their standard deviation to this power: 0 leaves principal components
+            as large as they vary, 1 makes all alike.
         hears: what a live teacher hears, "clean" or "augmented" sound.
         name: in the log; of teacher and match if empty.
     """
@@ -63,6 +65,7 @@ class Term:
     statistics: str = "mean"
     loss: str = "mse"
     weight: float = 1.0
+    whiten: float = 0.0
     hears: str = "clean"
     name: str = ""
 
@@ -74,6 +77,9 @@ class Term:
         check_choice("loss", self.loss, LOSSES)
         check_choice("hears", self.hears, ("clean", "augmented"))
         check("weight", self.weight, self.weight > 0, "positive")
+        check("whiten", self.whiten, 0 <= self.whiten <= 1, "in [0, 1]")
+        if self.whiten and self.live:
+            raise ValueError(f"targets are whitened, {self.live} is live: its channels are standardised. Leave it out.")
         if self.statistics != "mean" and self.match != "window":
             raise ValueError(f"statistics are of a window, got {self.statistics!r} with match {self.match!r}.")
         object.__setattr__(self, "tap", self.tap or MATCHES[self.match])

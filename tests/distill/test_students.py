@@ -112,6 +112,23 @@ def test_targets_are_those_of_the_window(hop, columns):
     assert max(start for clip, start in seen if clip == 3) > 16_000 - span - 2_000  # to the end, and the tail
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_whitened_targets_vary_by_that_power(made, power):
+    cache = open_cache(corpora.join([made / "sounds"]), made / "cache", quiet=True)
+    targets = open_targets(made / "targets")
+    plain, whitened = (
+        np.concatenate([found["fake_columns"] for _, found in map(batches, range(20))])
+        for batches in (
+            Windows(cache, FRONTEND, read_plan(config({**COLUMNS, "whiten": whiten}).objective),
+                    {"fake_columns": targets}, {"fake_columns": 4}, {}, 8)
+            for whiten in (0.0, power)
+        )
+    )  # fmt: skip
+    deviation = np.asarray(targets.frames, np.float64).std(axis=0)
+    scale = deviation**-power * np.sqrt(np.square(deviation).sum() / np.square(deviation ** (1 - power)).sum())
+    np.testing.assert_allclose(whitened, plain * scale, rtol=1e-4, atol=1e-6)
+
+
 def test_a_batch_is_a_function_of_its_step(made):
     cache = open_cache(corpora.join([made / "sounds"]), made / "cache", quiet=True)
     plan = read_plan(config(COLUMNS).objective)
@@ -345,6 +362,8 @@ WRONG = {
         "weights of yamnet are a folder with model.safetensors, nowhere has none",
     ),
     "unused live": ((COLUMNS,), {"options": {"live": {"yamnet": "."}}}, "does not learn from yamnet"),
+    "whiten": (({**COLUMNS, "whiten": 2.0},), {}, r"whiten must be in \[0, 1\], got 2.0"),
+    "whitened live": (({"live": "yamnet", "whiten": 0.5},), {"targets": ()}, "targets are whitened, yamnet is live"),
     "table": ((COLUMNS,), {"label": {"column": "x"}}, r"label must be tables \[\[objective.label\]\]"),
     "unknown": ((COLUMNS,), {"pairs": 1}, r"\[objective\] knows kind, teacher, label, triplet and variants, got pairs"),
 }

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import keras
 
+from trill.networks.normalization import BatchNormalization
+
 Pooling = Literal["average", "time", "flatten"]
 
 # How the last feature map (batch, time, frequency, channels) becomes one vector.
@@ -58,15 +60,17 @@ def depthwise(
     # He's initialisation, 2 / fan-in. Keras takes all channels for the fan-in of a kernel that sees one: without batch
     # normalisation the eleven blocks of `mobilenet` would shrink their input to 1e-16.
     he_normal = keras.initializers.VarianceScaling(2.0 * x.shape[-1])
+    # TensorFlow has no fast gradient in bfloat16 of one that strides, on CPUs: half of a training step.
+    dtype = "float32" if stride > 1 and keras.config.dtype_policy().name == "mixed_bfloat16" else None
     layer = keras.layers.DepthwiseConv2D(
-        size, stride, padding="same", use_bias=not batch_norm, depthwise_initializer=he_normal, name=name
+        size, stride, padding="same", use_bias=not batch_norm, depthwise_initializer=he_normal, dtype=dtype, name=name
     )
     return _finish(layer(x), name, batch_norm, activation)
 
 
 def _finish(x: Any, name: str, batch_norm: bool, activation: str | None) -> Any:
     if batch_norm:
-        x = keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
+        x = BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
