@@ -90,7 +90,7 @@ def targets(
 
     \b
     trill-distill targets speech/ -o targets/ --teacher NAME --layers 1,2,3 --components 256
-    trill-distill targets speech/ -o targets/ --teacher NAME --recipe distill-mobilenet-varied
+    trill-distill targets speech/ -o targets/ --teacher NAME --recipe mobilenet
     """  # noqa: D301
     from trill.training import corpora
     from trill.training.cache import open_cache

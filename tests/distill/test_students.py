@@ -13,7 +13,7 @@ from distill import labels, objective, students
 from distill.batches import Windows, overlap
 from distill.hearing import Recipe
 from distill.objective import DistillationObjective, LiveTeacher
-from distill.recipes import read_plan
+from distill.recipes import KIND, read_plan
 from distill.targets import Manifest, Targets, TargetsError, open_targets
 from distill.writing import write_targets
 from tests.distill.made import CLIP, COLUMNS, FRONTEND, WINDOW, Teacher, config, make_cache, map_known
@@ -24,7 +24,9 @@ from trill.training import augment, corpora
 from trill.training.cache import Cache, open_cache
 from trill.training.recipes import load_recipe
 
-RECIPES = sorted(Path(__file__).parents[2].glob("recipes/distill-*.toml"))
+RECIPES = sorted(
+    path for path in Path(__file__).parents[2].glob("recipes/*.toml") if load_recipe(path.stem).objective["kind"] == KIND
+)
 SHARED = Path(__file__).parents[3] / "shared/teachers"
 
 
