@@ -10,37 +10,12 @@ import numpy as np
 
 from noss.metrics import count_missing
 from trill.errors import optional
+from trill.verification import BLOCK, checked_pairs, cosine, finite_rows, products
 
 covariance = optional("sklearn.covariance", "noss")
 decomposition = optional("sklearn.decomposition", "noss")
 
-BLOCK = 4096  # pairs at a time: their two vectors are copied
-
-
-def cosine(embeddings: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between the two embeddings of each pair.
-
-    Args:
-        embeddings: `(num_clips, dim)`, finite, none of them zero.
-        pairs: `(num_pairs, 2)` indices of clips: enrolled and tested.
-
-    Returns:
-        `(num_pairs,)` float64 in [-1, 1].
-
-    Raises:
-        ValueError: if an embedding is zero or not finite, or a pair names no clip.
-
-    >>> cosine(np.array([[1, 0], [2, 0], [0, 3]]), np.array([[0, 1], [0, 2]])).tolist()
-    [1.0, 0.0]
-    """
-    embeddings, pairs = _checked(embeddings, pairs)
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    if not lengths.all():
-        raise ValueError(
-            f"embeddings must not be zero, {int((lengths == 0).sum())} of {len(lengths)} are: a zero vector has no "
-            "angle. Leave out silent clips."
-        )
-    return np.asarray(np.clip(_products(embeddings / lengths, pairs), -1, 1))
+__all__ = ["Plda", "cosine", "fit_plda", "plda_scores"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,7 +73,7 @@ def fit_plda(
     >>> plda.between.round().tolist()
     [7.0, 3.0, 1.0, 0.0]
     """
-    embeddings, speakers = _finite(embeddings), np.asarray(speakers)
+    embeddings, speakers = finite_rows(embeddings), np.asarray(speakers)
     if speakers.shape != embeddings.shape[:1] or count_missing(speakers):
         raise ValueError(
             f"each embedding needs a speaker, got {len(embeddings)} and shape {speakers.shape}, "
@@ -157,7 +132,7 @@ def plda_scores(plda: Plda, embeddings: np.ndarray, pairs: np.ndarray) -> np.nda
     >>> plda_scores(plda, np.array([[2.0], [2.1], [-2.0]]), np.array([[0, 1], [0, 2]])).round(2).tolist()
     [0.88, -2.69]
     """
-    embeddings, pairs = _checked(embeddings, pairs)
+    embeddings, pairs = checked_pairs(embeddings, pairs)
     if embeddings.shape[1] != len(plda.mean):
         raise ValueError(
             f"embeddings must have the dimension that PLDA was fitted on, {len(plda.mean)}, got {embeddings.shape[1]}."
@@ -168,7 +143,7 @@ def plda_scores(plda: Plda, embeddings: np.ndarray, pairs: np.ndarray) -> np.nda
     # normal densities of (u, v), collected by u v and by u² + v².
     offset = (np.log1p(b) - np.log1p(2 * b) / 2).sum()
     alone = u**2 @ (b**2 / (2 * (1 + b) * (1 + 2 * b)))
-    return np.asarray(offset - alone[pairs].sum(axis=1) + _products(u * np.sqrt(b / (1 + 2 * b)), pairs))
+    return np.asarray(offset - alone[pairs].sum(axis=1) + products(u * np.sqrt(b / (1 + 2 * b)), pairs, BLOCK))
 
 
 def _covariance(x: np.ndarray, shrinkage: float | None) -> tuple[np.ndarray, float]:
@@ -185,36 +160,3 @@ def _principal(x: np.ndarray, num_factors: int) -> np.ndarray:
     pca: Any = decomposition.PCA(num_factors, random_state=0).fit(x)
     rank = max(1, int((pca.explained_variance_ > 1e-10 * pca.explained_variance_[0]).sum()))
     return np.asarray(pca.components_[:rank].T)
-
-
-def _products(x: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Scalar product of the two rows of each pair."""
-    found = np.empty(len(pairs))
-    for start in range(0, len(pairs), BLOCK):
-        some = pairs[start : start + BLOCK]
-        np.einsum("ij,ij->i", x[some[:, 0]], x[some[:, 1]], out=found[start : start + BLOCK])
-    return found
-
-
-def _finite(embeddings: np.ndarray) -> np.ndarray:
-    embeddings = np.asarray(embeddings, np.float64)
-    if embeddings.ndim != 2 or embeddings.size == 0:
-        raise ValueError(f"embeddings must be a row a clip, (num_clips, dim), got shape {embeddings.shape}.")
-    bad = len(embeddings) - int(np.isfinite(embeddings).all(axis=1).sum())
-    if bad:
-        raise ValueError(
-            f"embeddings must be finite, {bad} of {len(embeddings)} are not. Their network may have diverged."
-        )
-    return embeddings
-
-
-def _checked(embeddings: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    embeddings, pairs = _finite(embeddings), np.asarray(pairs)
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
-        raise ValueError(f"pairs must be (num_pairs, 2) integers, got shape {pairs.shape} of {pairs.dtype}.")
-    if pairs.size and not 0 <= pairs.min() <= pairs.max() < len(embeddings):
-        raise ValueError(
-            f"pairs must be indices from 0 to {len(embeddings) - 1}, got {pairs.min()} to {pairs.max()}. "
-            "Number the clips as their rows."
-        )
-    return embeddings, pairs

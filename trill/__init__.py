@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trill.embedder import Embedder, Stream, Window, embed, load
     from trill.errors import AudioError, ModelError, TrillError
     from trill.examples import example
+    from trill.personal import PersonalHead, Prediction
     from trill.presets import list_models
 
 # Public name -> module; imported when first asked for, so that `import trill` takes a blink.
@@ -21,6 +22,8 @@ _PUBLIC = {
     "AudioError": "trill.errors",
     "Embedder": "trill.embedder",
     "ModelError": "trill.errors",
+    "PersonalHead": "trill.personal",
+    "Prediction": "trill.personal",
     "Stream": "trill.embedder",
     "TrillError": "trill.errors",
     "Window": "trill.embedder",
@@ -34,6 +37,8 @@ __all__ = [
     "AudioError",
     "Embedder",
     "ModelError",
+    "PersonalHead",
+    "Prediction",
     "Stream",
     "TrillError",
     "Window",
