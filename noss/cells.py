@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from noss import cost, embeddings, hashes, protocol, results, trials
+from noss import conditions, cost, embeddings, hashes, protocol, results, trials
+from noss.conditions import Altered, Condition
 from noss.config import ProtocolConfig
 from noss.curves import curve_config, largest_size
 from noss.evaluation import Evaluation
@@ -32,11 +33,13 @@ class Asks:
         paper_selection: how good it looks if settings are chosen on test, as the paper did.
         sizes: of a learning curve: clips a class.
         leakage: how well speaker, sex and age can be read.
+        conditions: how good the plain classifier is on altered sound.
     """
 
     paper_selection: bool = False
     sizes: tuple[int, ...] = ()
     leakage: bool = False
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +54,7 @@ class Question:
         config: what is tried for this question; of the plain score, the protocol.
         clips: positions of the utterances among those of the corpus; None for all.
         clips_a_class: as `noss.protocol.evaluate`.
+        condition: that the tested clips are heard under; None for as they are.
     """
 
     setting: str
@@ -60,6 +64,7 @@ class Question:
     config: ProtocolConfig
     clips: Sequence[int] | None = None
     clips_a_class: int = 0
+    condition: Condition | None = None
 
 
 def questions(
@@ -69,6 +74,12 @@ def questions(
     found, left_out = [Question(PLAIN, config.id, task, utterances, config)], {}
     if asks.paper_selection:
         found.append(dataclasses.replace(found[0], setting=PAPER))
+    for condition in asks.conditions:
+        if task.kind == "verification":
+            left_out[condition.name] = "a condition needs classes or numbers, this is verification"
+        else:
+            named = condition.name, config.id, task, utterances, condition.config(config)
+            found.append(Question(*named, condition=condition))
     few = curve_config(config)
     largest, why = _largest(task, utterances, few) if asks.sizes else (0, "")
     for size in asks.sizes:
@@ -188,7 +199,9 @@ def answer(
     with_plain: Evaluation | None = None
     for question in sorted(job.questions, key=lambda each: each.setting != PAPER):
         try:
-            if question.setting == PLAIN and with_plain:
+            if question.condition is not None:
+                found = _under(job, question, representation, embedded, threads, quiet)
+            elif question.setting == PLAIN and with_plain:
                 found = dataclasses.replace(with_plain, paper=None)
             else:
                 found = _evaluate(job, question, representation, embedded, contents, jobs, threads, quiet)
@@ -243,6 +256,29 @@ def _evaluate(
         told = f"{left_out} of {len(job.utterances)} do not say {task.label}, or are of a class with too few"
         found = dataclasses.replace(found, skipped={**found.skipped, "clips": told})
     return found
+
+
+def _under(
+    job: Job,
+    question: Question,
+    representation: Representation,
+    embedded: embeddings.Embeddings,
+    threads: int,
+    quiet: bool,
+) -> Evaluation:
+    condition, plain = question.condition, job.output / job.key(dataclasses.replace(question, setting=PLAIN)).file
+    if condition is None or not plain.exists():
+        raise ValueError(f"a condition is judged by the plain score's classifier, {job.task.name} has no plain score.")
+    altered = embeddings.embed(
+        Altered(representation, condition),
+        job.utterances,
+        job.store,
+        threads=threads,
+        quiet=quiet,
+        known=condition.fingerprint(job.fingerprint),
+    )
+    heard = results.load(plain).evaluation
+    return conditions.evaluate(job.task, job.utterances, embedded, altered, heard, question.config)
 
 
 def _about(job: Job, representation: Representation, embedded: embeddings.Embeddings) -> dict[str, Any]:

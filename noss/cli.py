@@ -61,6 +61,8 @@ def main() -> None:
     help=f"Scores from few clips a class, by default {SIZES}; a fixed classifier.",
 )
 @click.option("--leakage", is_flag=True, help="How well speaker, sex and age can be read.")
+@click.option("--condition", "altered", multiple=True, metavar="NAME", help="Test on altered sound: telephone, ...")
+@click.option("--noise", metavar="FOLDER", help="Folder or manifest of what --condition noise-10dB mixes in.")
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="A JSON file a score, and the embeddings.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Computed at once, in processes.")
 @click.option("--runner", default="", metavar='"NAME [OPTIONS]"', help="Of Apache Beam, e.g. DirectRunner.")
@@ -77,6 +79,8 @@ def run(
     paper_selection: bool,
     curve: str,
     leakage: bool,
+    altered: tuple[str, ...],
+    noise: str | None,
     output: str,
     jobs: int,
     runner: str,
@@ -88,6 +92,7 @@ def run(
     """
     from noss import config, results, tasks
     from noss.cells import Asks
+    from noss.conditions import conditions
     from noss.run import Cell
     from noss.run import run as run_grid
 
@@ -106,6 +111,8 @@ def run(
     if not specs:
         raise ValueError("something must be judged: pass -r, e.g. -r mobilenet. `noss representations` lists all.")
 
+    asks = Asks(paper_selection, _sizes(curve), leakage, conditions(altered, noise))
+
     def report(cell: Cell, result: results.Result | None) -> None:
         if result is not None:
             click.echo(_line(result, resumed=cell.resumed))
@@ -117,7 +124,7 @@ def run(
             wanted,
             Path(output),
             {"noss": config.NOSS, "referee": config.REFEREE}[protocol],
-            asks=Asks(paper_selection, _sizes(curve), leakage),
+            asks=asks,
             jobs=jobs,
             runner=runner,
             report=report,
@@ -147,9 +154,10 @@ def _list_failed(cells: "list[Cell]") -> None:
 @click.option(
     "--setting", default="", metavar="TEXT", help='Of the scores, e.g. "5 a class".  [default: the plain ones]'
 )
+@click.option("--conditions", "altered", is_flag=True, help="What altered sound costs: differences to clean, paired.")
 @click.option("--intervals", is_flag=True, help="Add where other speakers would score.")
 @click.option("--csv", "as_csv", is_flag=True, help="A line a score, for other programs.")
-def table(folder: str, setting: str, intervals: bool, as_csv: bool) -> None:
+def table(folder: str, setting: str, altered: bool, intervals: bool, as_csv: bool) -> None:
     """Print the scores in FOLDER: a row a representation, a column a task, their mean last."""
     from noss import results
     from noss import table as made
@@ -157,6 +165,12 @@ def table(folder: str, setting: str, intervals: bool, as_csv: bool) -> None:
     found = results.load_all(folder)
     if not found:
         raise ValueError(f"a folder of results must hold some, {folder} has none. noss run writes them.")
+    if altered:
+        from noss import robustness
+
+        rows = robustness.losses(found)
+        click.echo(robustness.as_csv(rows) if as_csv else robustness.as_text(rows, intervals=intervals), nl=not as_csv)
+        return
     some = made.tables(found, setting)
     if as_csv:
         click.echo(made.as_csv(some, intervals=intervals), nl=False)
@@ -255,16 +269,18 @@ def report(
 @click.argument("b")
 @click.option("--other", metavar="FOLDER", help="Of results, where B is.")
 @click.option("--protocol", default="", metavar="ID", help="By which of several; a part of its id will do.")
+@click.option("--condition", default="", metavar="NAME", help="Both on altered sound, e.g. noise-10dB.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def compare(folder: str, a: str, b: str, other: str | None, protocol: str, as_json: bool) -> None:
+def compare(folder: str, a: str, b: str, other: str | None, protocol: str, condition: str, as_json: bool) -> None:
     """Is representation A in FOLDER better than B? A part of a name will do."""
     import json
 
     from noss import results
     from noss.compare import compare as compare_results
+    from noss.robustness import under
 
-    others = results.load_all(other) if other else None
-    answer = compare_results(results.load_all(folder), a, b, others=others, protocol=protocol)
+    found, others = (under(results.load_all(each), condition) if each else None for each in (folder, other))
+    answer = compare_results(found or [], a, b, others=others, protocol=protocol)
     click.echo(json.dumps(answer.as_json(), indent=2, allow_nan=False) if as_json else answer)
 
 
