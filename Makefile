@@ -5,7 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow benchmark lint format build clean
+.PHONY: demo test test-slow benchmark models lint format build clean
+
+SPEECH ?= ../shared/speech
+TEACHERS ?= ../shared/teachers
+MODELS ?= mobilenet tiny
+SEEDS ?= 0
 
 demo: $(VENV)/.base
 	$(BIN)/trill demo --output demo-output
@@ -18,6 +23,10 @@ test-slow: $(VENV)/.dev
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/runtime.py
+
+# Targets, training, export, scores, package, card: hours; stopped, the same command goes on. STEPS=1000 checks the losses.
+models: $(VENV)/.dev
+	$(BIN)/python scripts/make_models.py $(MODELS) --speech $(SPEECH) --teachers $(TEACHERS) --seeds $(SEEDS) $(if $(STEPS),--steps $(STEPS))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

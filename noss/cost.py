@@ -11,11 +11,11 @@ from typing import Any, cast
 import numpy as np
 
 from noss.tasks.task import Utterance
-from trill import audio
+from trill import audio, modelfile
 from trill.embedder import Embedder
 from trill.errors import AudioError, optional
 from trill.files import write_atomically
-from trill.presets import list_models, locate
+from trill.presets import list_models, locate, presets
 from trill.representation import Representation
 
 CLIPS = 3  # that are timed
@@ -56,9 +56,17 @@ def model_file(spec: Any) -> Path | None:
 
 
 def _multiplies_per_second(representation: Representation) -> float | None:
-    """Of a Keras network; a model file's card does not say."""
-    network = getattr(getattr(representation, "model", None), "network", None)
-    if network is None or not isinstance(representation, Embedder) or representation.tap != TAP:
+    """Of a Keras network, or of a packaged model, whose row says; another file's card does not."""
+    if not isinstance(representation, Embedder) or representation.tap != TAP:
+        return None
+    row = presets().get(representation.card.name, {})
+    if (
+        "multiply_adds" in row
+        and modelfile.read(locate(representation.card.name))[1].identity == representation.card.identity
+    ):
+        return float(row["multiply_adds"]) / representation.hop_seconds
+    network = getattr(representation.model, "network", None)
+    if network is None:
         return None
     from trill.networks.counting import multiply_adds
 

@@ -1,8 +1,9 @@
-"""Put an exported model file into the package: its weights, and its row in presets.toml.
+"""Put a trained network into the package: the model file, its row in presets.toml, and its Keras weights in recipes/.
 
-python scripts/package_model.py runs/mobilenet-1/mobilenet-1.safetensors
+python scripts/package_model.py runs/models/mobilenet-2-seed0/last.safetensors
 
-Keras weights are exported first, as `trill-export` does; a `.tflite` is taken as it is.
+It is exported as `trill-export` does and called by the name and version that it carries. The card comes after:
+scripts/model_card.py.
 """
 
 import argparse
@@ -10,29 +11,44 @@ import re
 import shutil
 from pathlib import Path
 
-from trill import files, modelfile, presets
+from trill import files, presets
 
 QUANTIZATION = "float16"
-ROW = '[{name}]\nfile = "{file}"\nsha256 = "{sha256}"\ncard = "{stem}.md"\n'
+KEPT = Path(__file__).parents[1] / "recipes/weights"
+ROW = '[{name}]\nfile = "{stem}.tflite"\nsha256 = "{sha256}"\ncard = "{stem}.md"\nmultiply_adds = {multiply_adds}\n'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    path = parser.parse_args().model
-    packaged = presets.WEIGHTS / f"{path.stem}.tflite"
-    if path.suffix == ".safetensors":
-        from export.tflite import export_network
-        from trill.networks import saving
+    parser.add_argument("weights", type=Path, help="a .safetensors of trill.networks.saving")
+    package(parser.parse_args().weights)
 
-        export_network(*saving.load(path), packaged, QUANTIZATION)
-    else:
-        shutil.copyfile(path, packaged)
-    name = modelfile.read(packaged)[1].name
-    row = ROW.format(name=name, file=packaged.name, sha256=files.sha256(packaged), stem=path.stem)
+
+def package(weights: Path, kept: Path = KEPT) -> Path:
+    """Export, copy, and name it; tell what is left over of the version before."""
+    from export.tflite import export_network
+    from trill.networks import saving
+    from trill.networks.counting import multiply_adds
+
+    network, config = saving.load(weights)
+    stem = f"{config.name}-{config.version}"
+    packaged = presets.WEIGHTS / f"{stem}.tflite"
+    export_network(network, config, packaged, QUANTIZATION)
+    if weights.absolute() != (kept / f"{stem}.safetensors").absolute():
+        shutil.copyfile(weights, kept / f"{stem}.safetensors")
+    row = ROW.format(name=config.name, stem=stem, sha256=files.sha256(packaged), multiply_adds=multiply_adds(network))
     text = presets.PRESETS.read_text(encoding="utf-8")
-    text, replaced = re.subn(rf"\[{re.escape(name)}\]\n(?:[^\[\n].*\n?)*", row, text)
-    presets.PRESETS.write_text(text if replaced else f"{text}\n{row}", encoding="utf-8")
+    text, replaced = re.subn(rf"\[{re.escape(config.name)}\]\n(?:[^\[\n].*\n?)*", row, text)
+    with files.write_atomically(presets.PRESETS) as temporary:
+        temporary.write_text(text if replaced else f"{text}\n{row}", encoding="utf-8")
+    for old in presets.WEIGHTS.glob(f"{config.name}-*"):
+        if (
+            old.suffix in (".tflite", ".md", ".json")
+            and old.stem != stem
+            and old.stem.rpartition("-")[0] == config.name
+        ):
+            print(f"{old} is no longer named: git rm it, and its Keras weights")
+    return packaged
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What is known of a representation's cost, measured by a clock that the test holds."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import trill
 from noss import cost
 from noss.representations import load_representation
 from noss.tasks import Utterance
+from trill import presets
 
 
 class Sleeper:
@@ -82,3 +84,28 @@ def test_a_network_says_how_much_it_multiplies(tiny):
     assert found["multiplies_per_second"] == pytest.approx(multiply_adds(tiny.network) / loaded.hop_seconds)
     assert found["bytes"] == tiny.safetensors.stat().st_size
     assert "multiplies_per_second" not in cost.about(loaded.using(tap="final"), None)
+
+
+def test_a_packaged_model_says_how_much_it_multiplies(tiny, monkeypatch):
+    packaged = trill.load("mobilenet")
+    found = cost.about(packaged, "mobilenet")["multiplies_per_second"]
+    assert found == pytest.approx(cost.presets()["mobilenet"]["multiply_adds"] / packaged.hop_seconds)
+    assert cost.about(packaged.using(hop_seconds=0.48), None)["multiplies_per_second"] == pytest.approx(2 * found)
+    assert "multiplies_per_second" not in cost.about(packaged.using(tap="final"), None)
+    # Another model of that name is another model.
+    monkeypatch.setattr(cost, "presets", lambda: {"tiny": {"multiply_adds": 1}})
+    monkeypatch.setattr(cost, "locate", lambda _: presets.locate("mobilenet"))
+    assert "multiplies_per_second" not in cost.about(trill.load(tiny.tflite), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", presets.list_models())
+def test_what_packaged_models_say_is_counted(name):
+    from trill.networks import saving
+    from trill.networks.counting import multiply_adds
+
+    row = presets.presets()[name]
+    network, _ = saving.load(
+        Path(__file__).parents[2] / "recipes/weights" / row["file"].replace(".tflite", ".safetensors")
+    )
+    assert row["multiply_adds"] == multiply_adds(network)

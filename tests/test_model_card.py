@@ -1,0 +1,140 @@
+"""Cards of packaged models: every number is in the JSON beside it, and what was not measured is not said."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.noss.clips import noss, write_clips
+
+ROOT = Path(__file__).parents[1]
+CARDS = sorted((ROOT / "trill/weights").glob("*.json"))
+NUMBER = re.compile(r"(?<![\w.])[+−-]?(?:\d[\d,]*\.?\d*|\.\d+)(?![\w])")
+FACTS = """
+description = "A window of speech becomes a vector."
+front_end = "log-mel inside the file"
+training = "9,000 steps."
+conditions = ["telephone"]
+limits = ["It is a test."]
+teachers = [{ name = "Whisper tiny.en", licence = "MIT", source = "https://example.org" }]
+[baselines]
+log-mel = "log-mel"
+[corpora]
+town = "Voices of a town (CC BY)"
+"""
+
+
+def said_in(content):
+    """Every way in which a card may write the numbers of its JSON."""
+    if isinstance(content, dict):
+        return set().union(*map(said_in, content.keys()), *map(said_in, content.values()))
+    if isinstance(content, list):
+        return set().union(*map(said_in, content))
+    if isinstance(content, str):
+        return {number.rstrip(".,") for number in NUMBER.findall(content)}
+    shown = {f"{content:{form}}" for form in ("g", ",", ".2f", ".3f", "+.3f")} | {f"{100 * content:g}"}
+    return shown | {re.sub(r"^([+-]?)0\.", r"\1.", each).replace("-", "−") for each in shown}
+
+
+def render(content):
+    code = "import json, sys, card_text; sys.stdout.write(card_text.render(json.load(sys.stdin)))"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, input=json.dumps(content), capture_output=True, text=True, cwd=ROOT / "scripts", check=True
+    ).stdout
+
+
+def check(path):
+    content, text = json.loads(path.read_text()), path.with_suffix(".md").read_text()
+    assert render(content) == text
+    unknown = {number.rstrip(".,") for number in NUMBER.findall(text)} - said_in(content)
+    assert not unknown, f"{path.stem}: {unknown}"
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_numbers_of_a_packaged_models_card_are_measured(path):
+    check(path)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """What a card is made of: results of a small corpus, a time, a manifest."""
+    folder = tmp_path_factory.mktemp("card")
+    manifest = write_clips(folder / "corpus")
+    asked = ("--manifest", manifest, "--label", "loudness", "--protocol", "referee", "-q")
+    noss(
+        "run", *asked, "-r", "mobilenet", "-r", "log-mel", "-o", folder / "out", "--leakage", "--condition", "telephone"
+    )
+    with (folder / "trained.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "speaker", "language", "source", "licence", "duration"])
+        rows.writerows([f"{n}.wav", f"voice {n % 3}" if n else "", "en", "town", "CC BY", 1800] for n in range(5))
+    (folder / "facts.toml").write_text(FACTS)
+    row = {"representation": "mobilenet-1-a123f259:embedding", "milliseconds": 1.234}
+    (folder / "cost.json").write_text(json.dumps({"machine": "an abacus", "rows": [row]}))
+    return folder
+
+
+def make(desk, output, *more, code=0, **instead):
+    given = {"--results": desk / "out", "--benchmark": desk / "cost.json", "--facts": desk / "facts.toml",
+             "--manifest": desk / "trained.csv", "--noise": desk / "trained.csv",
+             "--recipe": ROOT / "recipes/mobilenet_1.py",
+             "--seed": f"7={ROOT}/trill/weights/mobilenet-1.tflite"} | instead  # fmt: skip
+    options = [str(each) for pair in given.items() if pair[1] for each in pair]
+    command = [sys.executable, "scripts/model_card.py", "mobilenet", *options, *map(str, more), "-o", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_card_of_what_was_measured(desk, tmp_path):
+    make(desk, tmp_path / "mobilenet-1.md")
+    check(tmp_path / "mobilenet-1.json")
+    content = json.loads((tmp_path / "mobilenet-1.json").read_text())
+    assert (content["parameters"], content["multiply_adds_window"]) == (1_627_264, 59_111_424)
+    assert content["multiply_adds_second"] == round(59_111_424 / 0.96)
+    assert content["data"]["hours"] == 2.5
+    assert content["data"]["speakers"] == 3
+    assert content["milliseconds"]["second"] == 1.234
+    text = (tmp_path / "mobilenet-1.md").read_text()
+    assert "1.23 ms a second" in text
+    assert f"The mean by seed: seed 7 {content['mean']['score']:.3f}".replace("0.", ".") in text
+    assert "Voices of a town (CC BY) | CC BY | en | 150 | 5 | 3 |" in text
+    (tmp_path / "mobilenet-1.md").write_text("")
+    subprocess.run(
+        [sys.executable, "scripts/model_card.py", "--render", tmp_path / "mobilenet-1.json"], cwd=ROOT, check=True
+    )
+    assert (tmp_path / "mobilenet-1.md").read_text() == text
+    content["mean"]["score"] += 0.01
+    (tmp_path / "mobilenet-1.json").write_text(json.dumps(content))
+    with pytest.raises(AssertionError):
+        check(tmp_path / "mobilenet-1.json")
+
+
+def test_what_is_missing_is_said_and_no_card_written(desk, tmp_path):
+    (tmp_path / "facts.toml").write_text(
+        FACTS.replace('log-mel = "log-mel"', 'ComParE = "ComParE"').replace("town =", "city =")
+    )
+    shutil.copytree(desk / "out", tmp_path / "out", ignore=shutil.ignore_patterns("embeddings"))
+    for file in (tmp_path / "out").glob("*.json"):
+        if "leakage sex" in file.read_text() or "telephone" in file.read_text():
+            file.unlink()
+    (tmp_path / "cost.json").write_text('{"machine": "none", "rows": []}')
+    (tmp_path / "other.safetensors").write_bytes(b"")
+    said = make(
+        desk, tmp_path / "card.md", "--weights", tmp_path / "no.safetensors", code=1,
+        **{"--facts": tmp_path / "facts.toml", "--results": tmp_path / "out"},
+        **{"--benchmark": tmp_path / "cost.json", "--noise": None},
+    )  # fmt: skip
+    for what in (
+        "Keras weights", "a time of mobilenet-1", "a title of town", "--noise FILE",
+        "scores of ComParE at all 1 tasks, 0 representations have them", "how well sex can be read: noss run --leakage",
+        "scores under telephone: noss run --condition telephone",
+    ):  # fmt: skip
+        assert what in said
+    assert not list(tmp_path.glob("card.*"))
