@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.runs import SMALL, assert_same_run, changed, files_of, little_known, log, weights
-from trill.networks import frontend, saving
+from trill.networks import frontend, normalization, saving
 from trill.training import checkpoints, loop
 from trill.training.checkpoints import DivergedError
 from trill.training.recipes import Optimizer
@@ -201,6 +201,21 @@ def test_what_is_saved_is_the_average(tmp_path):
         raw = weights(tmp_path / "run" / "checkpoint.safetensors")[name]
         np.testing.assert_array_equal(raw, steps[-1][name])
     assert any(not np.array_equal(weights(tmp_path / "run" / "last.safetensors")[name], raw) for name in names)
+
+
+def test_averages_have_statistics_of_their_own(tmp_path):
+    """The mean of what comes before each normalisation, over batches, of the saved weights."""
+    fit(tmp_path / "run", AVERAGING)
+    network, _ = saving.load(tmp_path / "run" / "last.safetensors")
+    found = list(normalization.layers(network))
+    first = keras.Model(network.get_layer("little").input, found[0].input)
+    seen = [frontend.log_mel(batches(5 + index)[0], SMALL.network.frontend) for index in range(loop.AVERAGED_BATCHES)]
+    before = [np.asarray(first(log_mel)) for log_mel in seen]
+    means = np.mean([each.mean(axis=(0, 1, 2)) for each in before], axis=0)
+    variances = np.mean([each.var(axis=(0, 1, 2)) for each in before], axis=0)
+    np.testing.assert_allclose(found[0].moving_mean, means, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found[0].moving_variance, variances, rtol=1e-3)
+    assert all(layer.momentum == 0.99 for layer in found)
 
 
 def test_averages_are_resumed(tmp_path, monkeypatch):

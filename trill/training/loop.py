@@ -25,7 +25,7 @@ from typing import Any
 import keras
 
 from trill.files import write_atomically
-from trill.networks import saving
+from trill.networks import normalization, saving
 from trill.parallel import map_in_threads
 from trill.progress import progress
 from trill.training import checkpoints, scale
@@ -35,6 +35,7 @@ from trill.training.recipes import Optimizer, TrainConfig
 # step -> what the network takes, what the objective takes
 Batches = Callable[[int], tuple[Any, Any]]
 BATCH_THREADS = 2
+AVERAGED_BATCHES = 16  # that batch normalisation of averaged weights takes its statistics from
 
 
 class Learner(keras.Model):
@@ -108,7 +109,7 @@ def fit(
         with _ctrl_c_waits() as asked, scale.folder_of_worker(output) as folder:
             with write_atomically(folder / RECIPE) as temporary:
                 temporary.write_text(recipe, encoding="utf-8")
-            recorder = Recorder(config, folder, done, asked, validate, report, quiet)
+            recorder = Recorder(config, folder, done, asked, batches, validate, report, quiet)
             with recorder.bar:
                 # Keras calls a round of steps between two checkpoints an epoch; the last may be shorter.
                 while left := config.steps - recorder.done.step:
@@ -169,14 +170,15 @@ class Recorder(keras.callbacks.Callback):
         output: Path,
         done: Progress,
         asked: threading.Event,
+        batches: Batches,
         validate: Callable[[keras.Model], float] | None,
         report: Callable[[dict[str, float]], None] | None,
         quiet: bool,
     ) -> None:
         super().__init__()
         self.config, self.output, self.done, self.asked = config, output, done, asked
-        self.validate, self.report = validate, report
-        self.raw: list[Any] = []  # weights as they are trained, where averages are saved
+        self.batches, self.validate, self.report = batches, validate, report
+        self.raw: list[tuple[Any, Any]] = []  # weights as they are trained, where averages are saved
         self.step, size = done.step, config.batch_size
         self.bar = progress((), total=config.steps * size, done=done.step * size, unit="windows", quiet=quiet)
 
@@ -226,15 +228,16 @@ class Recorder(keras.callbacks.Callback):
             yield
             return
         variables = self.model.trainable_variables
-        self.raw = [variable.numpy() for variable in variables]
+        self.raw = [(each, each.numpy()) for each in (*variables, *self.model.network.non_trainable_variables)]
         self.model.optimizer.finalize_variable_values(variables)
+        normalization.estimate(self.model.network, (self.batches(self.step + i)[0] for i in range(AVERAGED_BATCHES)))
         try:
             yield
         finally:
             self._put_back()
 
     def _put_back(self) -> None:
-        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
+        for variable, value in self.raw:
             variable.assign(value)
 
     def on_train_begin(self, logs: Any = None) -> None:

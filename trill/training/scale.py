@@ -19,6 +19,8 @@ from typing import Any
 
 import keras
 
+from trill.networks import normalization
+
 
 @contextlib.contextmanager
 def scope() -> Iterator[None]:
@@ -120,10 +122,8 @@ def synchronize_batch_norm(network: Any) -> None:
 
     Without it each of TensorFlow's replicas normalises its share: another loss, and moving averages that drift apart.
     """
-    for layer in getattr(network, "layers", ()):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = replicas() > 1
-        synchronize_batch_norm(layer)
+    for layer in normalization.layers(network):
+        layer.synchronized = replicas() > 1
 
 
 @contextlib.contextmanager
