@@ -1,4 +1,4 @@
-"""The command line: `trill embed`, `trill similar`, `trill info`, `trill train`, `trill demo`."""
+"""The command line: `trill embed`, `trill similar`, `trill info`, `trill train`, `trill demo`, and what it gathers."""
 
 import dataclasses
 import json
@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from trill.cli_personal import enroll, forget, identify
 from trill.embedder import DEFAULT_MODEL, load
 from trill.errors import TrillError, optional
 from trill.version import __version__
@@ -64,12 +65,18 @@ def main() -> None:
     Which sounds are alike:   trill similar me.wav her.wav him.wav
     What a model is:          trill info mobilenet
     Train your own:           trill train recordings/ -o run/
+    Teach it voices or words: trill enroll household anna anna1.wav anna2.wav
+    Who is that:              trill identify household talk.mp3
 
     \b
     Sounds are wav, flac, mp3, ogg or opus at any rate; others: ffmpeg -i in.m4a out.wav
     Exit code: 0 all done; 1 done, but some files failed and are listed; 2 nothing done; 130 stopped.
     In Python: import trill; trill.embed("talk.mp3")
     """  # noqa: D301 (click's sign for lines to leave alone)
+
+
+for command in (enroll, identify, forget):
+    main.add_command(command)
 
 
 @main.command()
