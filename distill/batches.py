@@ -10,6 +10,7 @@ import numpy as np
 
 from distill.recipes import Plan
 from distill.targets import Targets, TargetsError
+from distill.variants import is_copy
 from trill.networks.frontend import FrontendConfig
 from trill.training.cache import Cache
 from trill.training.effects import Augmentation
@@ -20,7 +21,7 @@ TAIL_SECONDS = 0.5  # of silence after a clip, where no targets say how long it 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Windows:
-    """Batches of windows, drawn with a chance in proportion to how much of them a clip has.
+    """Batches of windows, drawn with a chance in proportion to how much of them a clip has, copies beside originals.
 
     Args:
         cache: the clips.
@@ -122,7 +123,12 @@ class Windows:
     @functools.cached_property
     def _chances(self) -> np.ndarray:
         """Cumulated; the last is 1 whatever rounding says."""
-        summed: np.ndarray = np.cumsum(self._room) / self._room.sum()
+        chances = self._room / self._room.sum()
+        if self.plan.originals is not None:
+            copies = np.array([is_copy(name) for name in self.cache.names])
+            for some, share in ((copies, 1 - self.plan.originals), (~copies, self.plan.originals)):
+                chances[some] *= share / chances[some].sum()
+        summed: np.ndarray = np.cumsum(chances)
         summed[-1] = 1.0
         return summed
 

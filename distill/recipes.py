@@ -2,6 +2,7 @@
 
 [objective]
 kind = "distillation"
+originals = 0.5                  # share of windows that are of clips themselves, beside their altered copies
 
 [[objective.teacher]]            # a term of the loss
 targets = "whisper"              # what --targets holds, by the beginning of the teacher's name
@@ -133,12 +134,27 @@ class Triplet:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All terms of a distillation."""
+    """All terms of a distillation, and the sound it hears.
+
+    Args:
+        teachers: terms.
+        labels: terms.
+        triplet: a term.
+        variants: altered copies of clips.
+        originals: share of windows that are of clips themselves, beside their copies; None for that of their length.
+    """
 
     teachers: tuple[Term, ...]
     labels: tuple[Label, ...] = ()
     triplet: Triplet | None = None
     variants: Variants | None = None
+    originals: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.originals is not None:
+            check("originals", self.originals, 0 < self.originals < 1, "in (0, 1)")
+            if self.variants is None:
+                raise ValueError("originals are beside [objective.variants], which there are none of. Leave it out.")
 
     @property
     def terms(self) -> tuple[Term | Label | Triplet, ...]:
@@ -156,9 +172,9 @@ def read_plan(objective: dict[str, Any]) -> Plan:
     """
     if objective.get("kind") != KIND:
         raise ValueError(f"`trill-distill train` takes recipes of kind {KIND!r}, got {objective.get('kind')!r}.")
-    if unknown := objective.keys() - {"kind", "teacher", "label", "triplet", "variants"}:
+    if unknown := objective.keys() - {"kind", "teacher", "label", "triplet", "variants", "originals"}:
         raise ValueError(
-            f"[objective] knows kind, teacher, label, triplet and variants, got {', '.join(sorted(unknown))}."
+            f"[objective] knows kind, originals, teacher, label, triplet and variants, got {', '.join(sorted(unknown))}."
         )
     teachers = tuple(made(Term, row, "[[objective.teacher]]") for row in _rows(objective, "teacher"))
     labels = tuple(made(Label, row, "[[objective.label]]") for row in _rows(objective, "label"))
@@ -168,7 +184,7 @@ def read_plan(objective: dict[str, Any]) -> Plan:
         raise ValueError(
             "[objective] takes triplet or variants, got both: a clip's copies would be its negatives. Leave one out."
         )
-    plan = Plan(teachers, labels, triplet, variants)
+    plan = Plan(teachers, labels, triplet, variants, objective.get("originals"))
     names = [term.name for term in plan.terms]
     if not names or len(set(names)) < len(names):
         raise ValueError(

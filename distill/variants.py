@@ -9,6 +9,7 @@ import functools
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -105,6 +106,15 @@ def _copy(change: Augmentation, seed: int, numbered: tuple[Named, int]) -> Named
     digest = hashlib.sha256(np.rint(sound * 32_767).astype("<i2")).digest()
     rng = np.random.default_rng([seed, copy, int.from_bytes(digest, "little")])
     return name + SUFFIX.format(copy), change(sound, rng)
+
+
+def is_copy(name: str) -> bool:
+    """Whether a clip of a varied corpus is an altered copy.
+
+    >>> is_copy("a.wav"), is_copy("a.wav [variant 2]")
+    (False, True)
+    """
+    return re.search(r" \[variant \d+\]$", name) is not None
 
 
 def with_copies(column: Mapping[str, str], variants: Variants | None) -> dict[str, str]:

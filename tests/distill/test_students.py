@@ -152,6 +152,18 @@ def test_clips_are_drawn_by_their_length():
     np.testing.assert_allclose(counts / 1_000, np.array([6, 36, 1]) / 43, atol=0.05)
 
 
+def test_originals_have_their_share():
+    cache, targets = numbered([9_000, 9_000, 18_000], 320)
+    cache = dataclasses.replace(cache, names=["a", "a [variant 1]", "b"])
+    rows = {"kind": "distillation", "teacher": [{"targets": "n", "match": "clip"}], "variants": {"speed": {}}}
+    plan = read_plan({**rows, "originals": 0.3})
+    batches = Windows(cache, FRONTEND, plan, {"n_clip": targets}, {}, {}, 2_000)
+    counts = np.bincount(batches(0)[1]["n_clip"][:, 0].astype(int))
+    room = batches._room
+    expected = [0.3 * room[0] / (room[0] + room[2]), 0.7, 0.3 * room[2] / (room[0] + room[2])]
+    np.testing.assert_allclose(counts / 2_000, expected, atol=0.04)
+
+
 def test_triplets_come_in_pairs(made):
     cache = open_cache(corpora.join([made / "sounds"]), made / "cache", quiet=True)
     plan = read_plan({"kind": "distillation", "triplet": {}})
@@ -367,7 +379,9 @@ WRONG = {
     "whiten": (({**COLUMNS, "whiten": 2.0},), {}, r"whiten must be in \[0, 1\], got 2.0"),
     "whitened live": (({"live": "yamnet", "whiten": 0.5},), {"targets": ()}, "targets are whitened, yamnet is live"),
     "table": ((COLUMNS,), {"label": {"column": "x"}}, r"label must be tables \[\[objective.label\]\]"),
-    "unknown": ((COLUMNS,), {"pairs": 1}, r"\[objective\] knows kind, teacher, label, triplet and variants, got pairs"),
+    "unknown": ((COLUMNS,), {"pairs": 1}, r"\[objective\] knows kind, originals, teacher, label, triplet and variants, got pairs"),
+    "originals": ((COLUMNS,), {"originals": 0.5}, r"originals are beside \[objective.variants\], which there are none"),
+    "share": ((COLUMNS,), {"originals": 1.0, "variants": {"speed": {}}}, r"originals must be in \(0, 1\), got 1.0"),
 }
 
 
