@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow benchmark models lint format build clean
+.PHONY: demo test test-slow benchmark models android lint format build clean
 
 SPEECH ?= ../shared/speech
 TEACHERS ?= ../shared/teachers
@@ -27,6 +27,13 @@ benchmark: $(VENV)/.dev
 # Targets, training, export, scores, package, card: hours; stopped, the same command goes on. STEPS=1000 checks the losses.
 models: $(VENV)/.dev
 	$(BIN)/python scripts/make_models.py $(MODELS) --speech $(SPEECH) --teachers $(TEACHERS) --seeds $(SEEDS) $(if $(STEPS),--steps $(STEPS))
+
+# The demo app for Android, without its SDK; the packages are at the head of android_demo/build.sh.
+android: $(VENV)/.dev
+	android_demo/build.sh
+	android_demo/check.sh
+	android_demo/hosttest/test.sh
+	android_demo/test.sh
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
