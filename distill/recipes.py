@@ -174,7 +174,8 @@ def read_plan(objective: dict[str, Any]) -> Plan:
         raise ValueError(f"`trill-distill train` takes recipes of kind {KIND!r}, got {objective.get('kind')!r}.")
     if unknown := objective.keys() - {"kind", "teacher", "label", "triplet", "variants", "originals"}:
         raise ValueError(
-            f"[objective] knows kind, originals, teacher, label, triplet and variants, got {', '.join(sorted(unknown))}."
+            "[objective] knows kind, originals, teacher, label, triplet and variants, got "
+            f"{', '.join(sorted(unknown))}."
         )
     teachers = tuple(made(Term, row, "[[objective.teacher]]") for row in _rows(objective, "teacher"))
     labels = tuple(made(Label, row, "[[objective.label]]") for row in _rows(objective, "label"))

@@ -24,9 +24,8 @@ from trill.training import augment, corpora
 from trill.training.cache import Cache, open_cache
 from trill.training.recipes import load_recipe
 
-RECIPES = sorted(
-    path for path in Path(__file__).parents[2].glob("recipes/*.toml") if load_recipe(path.stem).objective["kind"] == KIND
-)
+ALL_RECIPES = sorted(Path(__file__).parents[2].glob("recipes/*.toml"))
+RECIPES = [path for path in ALL_RECIPES if load_recipe(path.stem).objective["kind"] == KIND]
 SHARED = Path(__file__).parents[3] / "shared/teachers"
 
 
@@ -379,7 +378,11 @@ WRONG = {
     "whiten": (({**COLUMNS, "whiten": 2.0},), {}, r"whiten must be in \[0, 1\], got 2.0"),
     "whitened live": (({"live": "yamnet", "whiten": 0.5},), {"targets": ()}, "targets are whitened, yamnet is live"),
     "table": ((COLUMNS,), {"label": {"column": "x"}}, r"label must be tables \[\[objective.label\]\]"),
-    "unknown": ((COLUMNS,), {"pairs": 1}, r"\[objective\] knows kind, originals, teacher, label, triplet and variants, got pairs"),
+    "unknown": (
+        (COLUMNS,),
+        {"pairs": 1},
+        r"\[objective\] knows kind, originals, teacher, label, triplet and variants, got pairs",
+    ),
     "originals": ((COLUMNS,), {"originals": 0.5}, r"originals are beside \[objective.variants\], which there are none"),
     "share": ((COLUMNS,), {"originals": 1.0, "variants": {"speed": {}}}, r"originals must be in \(0, 1\), got 1.0"),
 }

@@ -40,9 +40,9 @@ def layers(network: Any) -> Iterator[keras.layers.BatchNormalization]:
 def estimate(network: keras.Model, batches: Iterable[Any]) -> None:
     """Give batch normalisation the mean statistics over batches, in place.
 
-    Weights that were not trained but averaged need it: their activations are not those that the moving statistics are of
-    (Izmailov et al. 2018, arXiv:1803.05407, section 3.2). Without it, averages of half-trained weights had a recall of .43
-    where the weights themselves had .69.
+    Weights that were not trained but averaged need it: their activations are not those that the moving statistics are
+    of (Izmailov et al. 2018, arXiv:1803.05407, section 3.2). Without it, averages of half-trained weights had a recall
+    of .43 where the weights themselves had .69.
     """
     found = list(layers(network))
     momenta = [layer.momentum for layer in found]
