@@ -95,6 +95,7 @@ def convert(
         optional(package, "export")
     from export.tflite import Form, export_network
     from trill.networks import saving
+    from trill.training.finetuning.heads import attach
 
     network, config = saving.load(model)
     if personal is not None:
@@ -105,8 +106,18 @@ def convert(
         card = export_personal(network, config, output, num_classes=personal, quantization=quantization)
         report(output, card, card.verification, as_json)
         return
+    network, config, attachments = attach(network, config, model)  # of a fine-tuned network, its heads
     form = Form(taps.split(",") if taps else None, frontend=not without_frontend, dynamic=dynamic)
-    card = export_network(network, config, output, quantization, form=form, representative=representative, probe=probe)
+    card = export_network(
+        network,
+        config,
+        output,
+        quantization,
+        form=form,
+        representative=representative,
+        probe=probe,
+        attachments=attachments,
+    )
     report(output, card, card.verification, as_json)
 
 

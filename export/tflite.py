@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -199,6 +199,7 @@ def export_network(
     form: Form | None = None,
     representative: str | os.PathLike[str] | None = None,
     probe: str | os.PathLike[str] | None = None,
+    attachments: Mapping[str, bytes] | None = None,
 ) -> ModelCard:
     """Convert, compare with the network, and only then write the model file.
 
@@ -210,6 +211,7 @@ def export_network(
         form: what the file takes and gives; by default one window, all taps.
         representative: folder or manifest of sound for a calibrated quantization; None for bundled speech.
         probe: manifest for `export.probe`, whose change of recall then stands on the card.
+        attachments: other files that the model file carries, by name.
 
     Returns:
         The card as written, with quantization, figures and hash.
@@ -225,7 +227,7 @@ def export_network(
     if representative is not None:
         windows = representative_windows(representative, frontend.window_samples, frontend.sample_rate)
     flatbuffer = convert_network(network, quantization, form=form, representative=windows)
-    return write_verified(flatbuffer, network, config, form, path, quantization, probe)
+    return write_verified(flatbuffer, network, config, form, path, quantization, probe, attachments)
 
 
 def write_verified(
@@ -236,6 +238,7 @@ def write_verified(
     path: str | os.PathLike[str],
     quantization: str,
     probe: str | os.PathLike[str] | None = None,
+    attachments: Mapping[str, bytes] | None = None,
 ) -> ModelCard:
     """Compare a flatbuffer with its network, then write it with metadata, figures and test vectors.
 
@@ -261,7 +264,10 @@ def write_verified(
         figures["probe"] = _probe(network, flatbuffer, card, form, probe)
     vectors = verification.pack_vectors(list(sounds), inputs, expected)
     return modelfile.write(
-        path, flatbuffer, dataclasses.replace(card, verification=figures), {verification.VECTORS: vectors}
+        path,
+        flatbuffer,
+        dataclasses.replace(card, verification=figures),
+        {verification.VECTORS: vectors, **(attachments or {})},
     )
 
 

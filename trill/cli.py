@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from trill.cli_finetune import finetune
 from trill.cli_personal import enroll, forget, identify
 from trill.embedder import DEFAULT_MODEL, load
 from trill.errors import TrillError, optional
@@ -65,6 +66,7 @@ def main() -> None:
     Which sounds are alike:   trill similar me.wav her.wav him.wav
     What a model is:          trill info mobilenet
     Train your own:           trill train recordings/ -o run/
+    Fine-tune on labels:      trill finetune corpus/manifest.csv --label emotion -o run/
     Teach it voices or words: trill enroll household anna anna1.wav anna2.wav
     Who is that:              trill identify household talk.mp3
 
@@ -75,7 +77,7 @@ def main() -> None:
     """  # noqa: D301 (click's sign for lines to leave alone)
 
 
-for command in (enroll, identify, forget):
+for command in (enroll, identify, forget, finetune):
     main.add_command(command)
 
 
