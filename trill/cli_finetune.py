@@ -56,7 +56,7 @@ from trill.errors import optional
 @click.option("--cache", metavar="FOLDER", help="Where decoded sound is kept.  [default: ~/.cache/trill-speech]")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def finetune(manifest: str, output: str, **options: Any) -> None:
-    """Fine-tune a network on labelled clips, and tell whether it was worth it.
+    """Fine-tune a network on labels; say whether it was worth it.
 
     The manifest has the columns `path`, `speaker` and the labels. Speakers are split: three fifths are learnt from, a
     fifth chooses, a fifth judges. Scores of a linear head on the frozen network and on the fine-tuned one stand side by
