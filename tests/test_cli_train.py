@@ -131,8 +131,8 @@ def test_a_trained_network_embeds(here):
         ({"source": "empty"}, ["a folder must hold sound files", "empty has none"]),
         ({"source": "one"}, ["Negatives come from other clips: pass a folder with more recordings."]),
         (
-            {"recipe": "tiny"},
-            ["a recipe is one of distill-", "mobilenet-triplet, resnetish-triplet, or the path", "got 'tiny'"],
+            {"recipe": "small"},
+            ["a recipe is one of distill-", "mobilenet-triplet, resnetish-triplet, tiny, or the path", "got 'small'"],
         ),
         ({"recipe": "bad.toml"}, ["bad.toml knows the keys", "got 'step'"]),
         ({"output": "small.toml"}, ["a run is a folder, small.toml cannot be one: File exists."]),

@@ -17,7 +17,8 @@ from trill.training.recipes import PRECISIONS, SCHEDULES, Optimizer, TrainConfig
 from trill.training.selfsupervised import make_objective
 
 # Those of distillation: tests/distill/test_students.py.
-RECIPES = sorted(Path(__file__).parents[2].glob("recipes/[!d]*.toml"))
+ALL_RECIPES = sorted(Path(__file__).parents[2].glob("recipes/*.toml"))
+RECIPES = [path for path in ALL_RECIPES if load_recipe(path.stem).objective["kind"] == "triplet"]
 
 numbers = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
 values = numbers | st.booleans() | st.text()
@@ -160,7 +161,7 @@ def test_python_is_told_the_same(fields):
         dataclasses.replace(TrainConfig(), **fields)
 
 
-@pytest.mark.parametrize("name", ["", "mobilenet", "missing.toml"])
+@pytest.mark.parametrize("name", ["", "mobilenets", "missing.toml"])
 def test_an_unknown_recipe_says_which_there_are(name):
     with pytest.raises(ValueError, match=rf"one of .*{DEFAULT_RECIPE}.*, or the path of a \.toml file, got '{name}'"):
         load_recipe(name)
