@@ -34,7 +34,7 @@ def batches(step):
 
 def make_learner(config=SMALL, objective=TripletObjective):
     keras.utils.set_random_seed(config.seed)
-    return loop.Learner(saving.build(config.network), objective())
+    return loop.Learner(saving.build(config.network), objective(), config.shards)
 
 
 def score(network):
@@ -429,3 +429,72 @@ def test_weights_decay_and_gradients_are_clipped():
     assert loop.make_optimizer(Optimizer(clip_norm=2.0), 5).global_clipnorm == 2.0
     assert loop.make_optimizer(Optimizer(), 5).global_clipnorm is None
     assert loop.make_optimizer(Optimizer(), 5).weight_decay is None
+
+
+class TestMuon:
+    @pytest.fixture
+    def step(self):
+        """A function from a gradient, and a variable of its shape, to what the first step at rate 1 changes."""
+
+        def step(gradient):
+            variable = keras.Variable(np.zeros(gradient.shape, np.float32))
+            loop.make_optimizer(Optimizer(1.0, kind="muon"), steps=5).apply([keras.ops.array(gradient)], [variable])
+            return variable.numpy()
+
+        return step
+
+    def test_a_kernel_goes_as_far_in_every_direction(self, step):
+        rng = np.random.default_rng(0)
+        gradient = rng.normal(size=(3, 3, 4, 6)).astype(np.float32) * np.geomspace(0.03, 1, 6, dtype=np.float32)
+        change = step(gradient).reshape(36, 6)
+        spread = np.linalg.svd(change, compute_uv=False)
+        # Newton and Schulz leave .7 to 1.2 of one; times .2 and the root of the longer side.
+        assert (spread / (0.2 * 6) > 0.6).all()
+        assert (spread / (0.2 * 6) < 1.3).all()
+        left, _, right = np.linalg.svd(gradient.reshape(36, 6), full_matrices=False)
+        np.testing.assert_array_less(0.55, -np.diag(left.T @ change @ right.T) / (0.2 * 6))
+
+    @pytest.mark.parametrize("shape", [(5,), (4, 6), (3, 3, 4, 1), (3, 3, 1, 6)])
+    def test_all_else_is_left_to_adam(self, step, shape):
+        gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        np.testing.assert_allclose(step(gradient), -np.sign(gradient) / 3, rtol=0.01)
+
+    def test_all_weights_decay(self):
+        kernel, bias = (keras.Variable(np.ones(shape, np.float32)) for shape in ((1, 1, 2, 2), 2))
+        optimizer = loop.make_optimizer(Optimizer(0.1, weight_decay=0.5, kind="muon"), steps=5)
+        optimizer.apply([keras.ops.zeros((1, 1, 2, 2)), keras.ops.zeros(2)], [kernel, bias])
+        np.testing.assert_allclose(kernel, np.full((1, 1, 2, 2), 0.95))
+        np.testing.assert_allclose(bias, [0.95, 0.95])
+
+    def test_a_run_goes_on_as_if_it_had_not_been_stopped(self, tmp_path, monkeypatch):
+        config = changed(optimizer=dataclasses.replace(SMALL.optimizer, kind="muon"), steps=3, checkpoint_every=1)
+        fit(tmp_path / "whole", config)
+        with monkeypatch.context() as patch:
+            stop_at_write(patch, 6)
+            with pytest.raises(KeyboardInterrupt):
+                fit(tmp_path / "run", config)
+        fit(tmp_path / "run", config)
+        assert_same_run(tmp_path / "run", tmp_path / "whole", ("checkpoint", "last", "best"))
+
+
+# Shards.
+
+
+def test_shards_learn_the_same(tmp_path):
+    """A network without batch normalisation, that is; triplets are mined in the whole batch."""
+    network = dataclasses.replace(SMALL.network, arguments={"batch_norm": False})
+    for name, shards in (("whole", 1), ("shared", 4)):
+        fit(tmp_path / name, changed(network=network, shards=shards))
+    for name, tensor in weights(tmp_path / "whole" / "last.safetensors").items():
+        np.testing.assert_allclose(weights(tmp_path / "shared" / "last.safetensors")[name], tensor, atol=1e-5)
+    losses = [[row["loss"] for row in log(tmp_path / name)] for name in ("whole", "shared")]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_shards_are_normalised_alone():
+    learner = make_learner(changed(shards=2))
+    x, _ = batches(0)
+    x[4:] *= 100
+    whole, half = learner(x, training=True)["embedding"], learner.network(x[:4], training=True)["embedding"]
+    np.testing.assert_allclose(whole[:4], half, rtol=1e-4, atol=1e-6)
+    assert np.abs(learner.network(x, training=True)["embedding"][:4] - half).max() > 1e-3

@@ -30,6 +30,7 @@ from trill.parallel import map_in_threads
 from trill.progress import progress
 from trill.training import checkpoints, scale
 from trill.training.checkpoints import BEST, CHECKPOINT, GENTLER, LAST, LOG, RECIPE, DivergedError, Progress
+from trill.training.muon import Muon
 from trill.training.recipes import Optimizer, TrainConfig
 
 # step -> what the network takes, what the objective takes
@@ -45,18 +46,22 @@ class Learner(keras.Model):
         network: from what `Batches` gives first to its taps.
         objective: a layer from those taps and what `Batches` gives second to a dict with `loss` and the scalars that
             its attribute `figures` names. Its weights, if it has any, are trained and not part of the network.
+        shards: equal parts of a batch that go through the network side by side while it trains.
     """
 
-    def __init__(self, network: keras.Model, objective: keras.layers.Layer) -> None:
+    def __init__(self, network: keras.Model, objective: keras.layers.Layer, shards: int = 1) -> None:
         super().__init__(name="learner", dtype="float32")  # waveforms are not to be rounded, whatever the precision
-        self.network, self.objective = network, objective
+        self.network, self.objective, self.shards = network, objective, shards
         self.trackers = [keras.metrics.Mean(name=name) for name in objective.figures]
 
     def build(self, input_shape: Any = None) -> None:
         """Nothing: the network is built, the objective builds itself."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        return self.network(inputs, training=training)
+        if not training or self.shards == 1:
+            return self.network(inputs, training=training)
+        parts = [self.network(part, training=True) for part in keras.ops.split(inputs, self.shards)]
+        return {tap: keras.ops.concatenate([part[tap] for part in parts]) for tap in parts[0]}
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -253,7 +258,7 @@ def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
 
 
 def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
-    """Adam, or AdamW where weights decay, with its schedule over `steps`. To be called in `scale.scope`.
+    """Adam, AdamW where weights decay, or Muon, with its schedule over `steps`. To be called in `scale.scope`.
 
     TensorFlow's replicas clip their gradients before they are added up: each to its share of the limit, so that the sum
     keeps to it.
@@ -268,5 +273,6 @@ def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
         warmup_steps=warmup,
     )
     limit = config.clip_norm / scale.replicas() or None
-    average = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
-    return keras.optimizers.Adam(rate, weight_decay=config.weight_decay or None, global_clipnorm=limit, **average)
+    common = {"global_clipnorm": limit, "use_ema": config.average > 0, "ema_momentum": config.average}
+    make = Muon if config.kind == "muon" else keras.optimizers.Adam
+    return make(rate, weight_decay=config.weight_decay or None, **common)

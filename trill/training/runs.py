@@ -85,7 +85,7 @@ def run(
             told(clips)
         if not scale.is_chief():
             report, quiet = None, True
-        batches, learner = make_batches(clips, change), loop.Learner(network, objective)
+        batches, learner = make_batches(clips, change), loop.Learner(network, objective, config.shards)
         return loop.fit(learner, batches, config, output, sounds=sounds, validate=score, report=report, quiet=quiet)
 
 
