@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from trill import verification
 from trill.errors import optional
 
 scores = optional("sklearn.metrics", "noss")
@@ -211,8 +212,7 @@ def eer(truth: ArrayLike, predicted: ArrayLike) -> float:
     0.3333...
     """
     truth, predicted = checked("verification", truth, predicted)
-    false_alarms, hits, _ = scores.roc_curve(truth, predicted, drop_intermediate=False)
-    return float(np.interp(0, false_alarms - (1 - hits), false_alarms))
+    return verification.eer(truth, predicted)
 
 
 def d_prime(truth: ArrayLike, predicted: ArrayLike) -> float:

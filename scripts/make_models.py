@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 Command = list[str]
+THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": str(os.cpu_count())}  # docs/training.md
 
 
 def main() -> None:
@@ -48,7 +49,9 @@ def main() -> None:
     for command in dict.fromkeys(map(tuple, commands)):  # models share targets and baselines
         print(shlex.join(command), flush=True)
         if not args.show:
-            subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "TEACHERS": str(args.teachers.absolute())})
+            subprocess.run(
+                command, cwd=ROOT, check=True, env={**THREADS, **os.environ, "TEACHERS": str(args.teachers.absolute())}
+            )
     for run in [plan.run(seed, args.steps) for plan in plans for seed in seeds] if args.steps and not args.show else []:
         print(run, *last_line(run / "log.csv"))
 
