@@ -43,5 +43,11 @@ public interface HeadTrainer {
     /** Of a step of stochastic gradient descent; {@link #STABLE} suits every model, since embeddings have length 1. */
     record Rates(float learningRate, float momentum, float weightDecay) {
         public static final Rates STABLE = new Rates(1f, 0.9f, 1e-4f);
+
+        /** Those of a step from 1 to {@code steps}: the learning rate falls from 1 in a straight line. */
+        public static Rates falling(int step, int steps) {
+            float left = 1 - (step - 1) / (float) steps;
+            return new Rates(STABLE.learningRate * left, STABLE.momentum, STABLE.weightDecay);
+        }
     }
 }

@@ -128,7 +128,7 @@ public final class PersonalHead {
                 throw new InterruptedException("training stopped at step " + step + " of " + steps);
             }
             rounds.next();
-            loss = trainer.train(rounds.embeddings, rounds.rows, HeadTrainer.Rates.STABLE);
+            loss = trainer.train(rounds.embeddings, rounds.rows, HeadTrainer.Rates.falling(step, steps));
             progress.onStep(step, steps, loss);
         }
         become(people, trainer.getWeights());

@@ -88,6 +88,26 @@ class PersonalHeadTest {
     }
 
     @Test
+    void theRateFallsInAStraightLine() throws Exception {
+        List<Float> rates = new ArrayList<>();
+        HeadTrainer spy = new SlowHead(4, 3, DIMENSION) {
+            @Override
+            public float train(float[][] embeddings, int[] rows, Rates each) {
+                rates.add(each.learningRate());
+                return super.train(embeddings, rows, each);
+            }
+        };
+        PersonalHead spied = new PersonalHead(spy, "model");
+        spied.add("a", voice(0, 0));
+        spied.add("b", voice(1, 0));
+        spied.train((step, steps, loss) -> {});
+        assertEquals(50, rates.size());
+        for (int step = 0; step < 50; step++) {
+            assertEquals(1 - step / 50f, rates.get(step), 1e-6);
+        }
+    }
+
+    @Test
     void theSameClipsGiveTheSameHead() throws Exception {
         enrol("a", "b");
         head.train((step, steps, loss) -> {});
