@@ -173,7 +173,7 @@ def test_a_file_that_vanished_fails(clips, output, embedder):
 @pytest.mark.parametrize("change", ["pooling", "tap", "hop", "model"])
 def test_other_options_begin_anew(tmp_path, clips, output, embedder, change):
     if change == "model":
-        flatbuffer, card = modelfile.read(trill.presets.WEIGHTS / "mobilenet-1.tflite")
+        flatbuffer, card = modelfile.read(trill.presets.locate("mobilenet"))
         modelfile.write(tmp_path / "other.tflite", flatbuffer, dataclasses.replace(card, version="other"))
     changed = {
         "pooling": embedder,

@@ -259,11 +259,7 @@ def test_info_shows_a_packaged_model_or_a_file():
         card.sha256,
     ):
         assert fact in text
-    assert (
-        text
-        == trill_command("info", trill.presets.WEIGHTS / "mobilenet-1.tflite").stdout
-        == trill_command("info").stdout
-    )
+    assert text == trill_command("info", trill.presets.locate("mobilenet")).stdout == trill_command("info").stdout
 
 
 def test_info_prints_json():
@@ -274,7 +270,7 @@ def test_info_prints_json():
 
 def test_info_refuses_in_one_line(here):
     assert_refused(trill_command("info", "nothing"), "'nothing'")
-    (here / "cut.tflite").write_bytes((trill.presets.WEIGHTS / "mobilenet-1.tflite").read_bytes()[:100_000])
+    (here / "cut.tflite").write_bytes((trill.presets.locate("mobilenet")).read_bytes()[:100_000])
     assert_refused(trill_command("info", "cut.tflite"), "cut.tflite", "cut short")
 
 

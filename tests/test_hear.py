@@ -25,7 +25,7 @@ def test_a_model_says_what_it_takes_and_gives(model):
 
 
 def test_a_model_is_loaded_by_path_as_by_name(model, tmp_path):
-    path = trill.presets.WEIGHTS / "mobilenet-1.tflite"
+    path = trill.presets.locate("mobilenet")
     assert hear.load_model(str(path)).embedder.name == model.embedder.name
     with pytest.raises(trill.ModelError, match=r"nothing\.tflite is not there"):
         hear.load_model(str(tmp_path / "nothing.tflite"))

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import trill
 from tests.noss.clips import noss, write_clips
+from trill import presets
 
 ROOT = Path(__file__).parents[1]
 CARDS = sorted((ROOT / "trill/weights").glob("*.json"))
@@ -75,7 +77,7 @@ def desk(tmp_path_factory):
         rows.writerow(["path", "speaker", "language", "source", "licence", "duration"])
         rows.writerows([f"{n}.wav", f"voice {n % 3}" if n else "", "en", "town", "CC BY", 1800] for n in range(5))
     (folder / "facts.toml").write_text(FACTS)
-    row = {"representation": "mobilenet-1-a123f259:embedding", "milliseconds": 1.234}
+    row = {"representation": f"{trill.load().name}:embedding", "milliseconds": 1.234}
     (folder / "cost.json").write_text(json.dumps({"machine": "an abacus", "rows": [row]}))
     return folder
 
@@ -84,7 +86,7 @@ def make(desk, output, *more, code=0, **instead):
     given = {"--results": desk / "out", "--benchmark": desk / "cost.json", "--facts": desk / "facts.toml",
              "--manifest": desk / "trained.csv", "--noise": desk / "trained.csv",
              "--recipe": ROOT / "recipes/mobilenet_1.py",
-             "--seed": f"7={ROOT}/trill/weights/mobilenet-1.tflite"} | instead  # fmt: skip
+             "--seed": f"7={presets.locate('mobilenet')}"} | instead  # fmt: skip
     options = [str(each) for pair in given.items() if pair[1] for each in pair]
     command = [sys.executable, "scripts/model_card.py", "mobilenet", *options, *map(str, more), "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
@@ -93,27 +95,25 @@ def make(desk, output, *more, code=0, **instead):
 
 
 def test_a_card_of_what_was_measured(desk, tmp_path):
-    make(desk, tmp_path / "mobilenet-1.md")
-    check(tmp_path / "mobilenet-1.json")
-    content = json.loads((tmp_path / "mobilenet-1.json").read_text())
+    make(desk, tmp_path / "card.md")
+    check(tmp_path / "card.json")
+    content = json.loads((tmp_path / "card.json").read_text())
     assert (content["parameters"], content["multiply_adds_window"]) == (1_627_264, 59_111_424)
     assert content["multiply_adds_second"] == round(59_111_424 / 0.96)
     assert content["data"]["hours"] == 2.5
     assert content["data"]["speakers"] == 3
     assert content["milliseconds"]["second"] == 1.234
-    text = (tmp_path / "mobilenet-1.md").read_text()
+    text = (tmp_path / "card.md").read_text()
     assert "1.23 ms a second" in text
     assert f"The mean by seed: seed 7 {content['mean']['score']:.3f}".replace("0.", ".") in text
     assert "Voices of a town (CC BY) | CC BY | en | 150 | 5 | 3 |" in text
-    (tmp_path / "mobilenet-1.md").write_text("")
-    subprocess.run(
-        [sys.executable, "scripts/model_card.py", "--render", tmp_path / "mobilenet-1.json"], cwd=ROOT, check=True
-    )
-    assert (tmp_path / "mobilenet-1.md").read_text() == text
+    (tmp_path / "card.md").write_text("")
+    subprocess.run([sys.executable, "scripts/model_card.py", "--render", tmp_path / "card.json"], cwd=ROOT, check=True)
+    assert (tmp_path / "card.md").read_text() == text
     content["mean"]["score"] += 0.01
-    (tmp_path / "mobilenet-1.json").write_text(json.dumps(content))
+    (tmp_path / "card.json").write_text(json.dumps(content))
     with pytest.raises(AssertionError):
-        check(tmp_path / "mobilenet-1.json")
+        check(tmp_path / "card.json")
 
 
 def test_what_is_missing_is_said_and_no_card_written(desk, tmp_path):
@@ -132,7 +132,7 @@ def test_what_is_missing_is_said_and_no_card_written(desk, tmp_path):
         **{"--benchmark": tmp_path / "cost.json", "--noise": None},
     )  # fmt: skip
     for what in (
-        "Keras weights", "a time of mobilenet-1", "a title of town", "--noise FILE",
+        "Keras weights", f"a time of {presets.locate('mobilenet').stem}", "a title of town", "--noise FILE",
         "scores of ComParE at all 1 tasks, 0 representations have them", "how well sex can be read: noss run --leakage",
         "scores under telephone: noss run --condition telephone",
     ):  # fmt: skip

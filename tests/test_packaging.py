@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from trill import presets
+
 ROOT = Path(__file__).parents[1]
 NEEDED = (
-    "trill/weights/mobilenet-1.tflite",
+    *(f"trill/weights/{row[key]}" for row in presets.presets().values() for key in ("file", "card")),
     "trill/presets.toml",
     "trill/clips/anna_calm.flac",
     "trill/py.typed",
