@@ -155,6 +155,7 @@ class Plan:
         noise = str(self.speech / self.made_of["speech"]["noise"])
         return [
             [python, "scripts/package_model.py", str(self.run(seeds[0]) / "last.safetensors")],
+            [python, "scripts/fit_calibration.py", self.name, *(str(Path(each).parent) for each in self.manifests)],
             [python, "benchmarks/quality_cost.py", "measure", "-r", self.name, "-o", cost],
             [python, "scripts/model_card.py", self.name, "--results", results, "--benchmark", cost, *corpora,
              "--noise", noise, "--recipe", self.recipe, *by_seed],

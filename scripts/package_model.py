@@ -2,8 +2,8 @@
 
 python scripts/package_model.py runs/models/mobilenet-2-seed0/last.safetensors
 
-It is exported as `trill-export` does and called by the name and version that it carries. The card comes after:
-scripts/model_card.py.
+It is exported as `trill-export` does and called by the name and version that it carries. Afterwards come the
+background of its personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
 """
 
 import argparse
@@ -42,11 +42,7 @@ def package(weights: Path, kept: Path = KEPT) -> Path:
     with files.write_atomically(presets.PRESETS) as temporary:
         temporary.write_text(text if replaced else f"{text}\n{row}", encoding="utf-8")
     for old in presets.WEIGHTS.glob(f"{config.name}-*"):
-        if (
-            old.suffix in (".tflite", ".md", ".json")
-            and old.stem != stem
-            and old.stem.rpartition("-")[0] == config.name
-        ):
+        if old.stem.rpartition("-")[0] == config.name and not old.name.startswith(f"{stem}."):
             print(f"{old} is no longer named: git rm it, and its Keras weights")
     return packaged
 
