@@ -124,11 +124,10 @@ def _standardised(found: Any) -> Any:
 
 
 def _seen(term: Term, tap: Any) -> Any:
-    """A tap as its head takes it: a map of which no columns are asked, by its mean over time."""
-    if term.match == "places" or len(tap.shape) == 2:
+    """A tap as its head takes it."""
+    if term.match == "places":
         return tap
-    columns = ops.reshape(tap, (-1, tap.shape[1], tap.shape[2] * tap.shape[3]))
-    return columns if term.match == "columns" else ops.mean(columns, axis=1)
+    return ops.reshape(tap, (-1, tap.shape[1], tap.shape[2] * tap.shape[3])) if term.match == "columns" else _flat(tap)
 
 
 def _flat(tap: Any) -> Any:

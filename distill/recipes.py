@@ -48,7 +48,7 @@ class Term:
         live: a row of `distill.objective.LIVE`, instead.
         match: "columns" (each output column of the student with the frames over its time), "window" (all of it),
             "places" (a map of the student with one of the same shape) or "clip" (the window with its clip).
-        tap: of the student; the usual one of the match if empty. Of a map, a window or clip takes the mean over time.
+        tap: of the student; the usual one of the match if empty.
         statistics: of the frames in a window: "mean", or "mean+std".
         loss: "mse", "cosine" (one minus it) or "l1+cosine" (DistilHuBERT's: Chang et al. 2022, arXiv:2110.01900,
             equation 1).

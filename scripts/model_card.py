@@ -2,7 +2,7 @@
 
     python scripts/model_card.py mobilenet --results results/ --benchmark cost.json \\
         --manifest speech/train/manifest.csv --manifest speech/more/manifest.csv --noise speech/noise/manifest.csv
-    python scripts/model_card.py --render trill/weights/mobilenet-1.json
+    python scripts/model_card.py --render trill/weights/mobilenet-2.json
 
 The facts are what nobody can measure: teachers, titles of corpora, limits (docs/models.md lists them). All else is
 read: scores, leakage and losses from results of `noss run`, data from the manifests' columns, size from the files, time

@@ -85,7 +85,7 @@ def desk(tmp_path_factory):
 def make(desk, output, *more, code=0, **instead):
     given = {"--results": desk / "out", "--benchmark": desk / "cost.json", "--facts": desk / "facts.toml",
              "--manifest": desk / "trained.csv", "--noise": desk / "trained.csv",
-             "--recipe": ROOT / "recipes/mobilenet_1.py",
+             "--recipe": ROOT / "recipes/mobilenet.toml",
              "--seed": f"7={presets.locate('mobilenet')}"} | instead  # fmt: skip
     options = [str(each) for pair in given.items() if pair[1] for each in pair]
     command = [sys.executable, "scripts/model_card.py", "mobilenet", *options, *map(str, more), "-o", str(output)]

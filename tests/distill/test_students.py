@@ -223,7 +223,6 @@ def test_terms_are_their_formulas(loss):
         {"live": "l", "match": "places", "loss": loss, "weight": 2.0},
         {"live": "l", "match": "window", "statistics": "mean+std", "loss": loss},
         {"live": "l", "match": "columns", "tap": "block5", "loss": loss},
-        {"live": "l", "match": "window", "tap": "final", "loss": loss, "name": "l_mean"},
     ]
     live = {"l": LiveTeacher(lambda waveform: keras.ops.reshape(waveform, (-1, 2, 3, 5)), (2, 3, 5))}
     plan = read_plan({"kind": "distillation", "teacher": rows})
@@ -244,7 +243,6 @@ def test_terms_are_their_formulas(loss):
         "l_places": (outputs["block5"], place),
         "l_window": (outputs["embedding"], np.concatenate([rows.mean(axis=1), rows.std(axis=1)], axis=1)),
         "l_columns": (outputs["block5"].reshape(7, 2, 6), rows),
-        "l_mean": (outputs["final"].mean(axis=1).reshape(7, 6), rows.mean(axis=1)),
     }
     assert set(found) == {"loss", *expected}
     for name, (tap, target) in expected.items():

@@ -42,11 +42,6 @@ ROWS = {
         {"width": 0.25, "pooling": "time", "batch_norm": True},
         {"embedding": (512,), "final": (6, 4, 128), "block5": (12, 8, 64)},
     ),
-    "mobilenet-time-mean-max": Row(
-        "mobilenet",
-        {"width": 0.25, "pooling": "time_mean_max", "batch_norm": True},
-        {"embedding": (512,), "final": (6, 4, 128), "block5": (12, 8, 64)},
-    ),
     "mobilenet-flatten-2s": Row(
         "mobilenet",
         {"width": 0.125, "pooling": "flatten", "bottleneck": 16},

@@ -6,24 +6,14 @@ import keras
 
 from trill.networks.normalization import BatchNormalization
 
-Pooling = Literal["average", "time", "time_mean_max", "flatten"]
-
-
-def _over_time(layer: Any, x: Any, name: str) -> Any:
-    return keras.layers.Flatten(name=name)(layer((x.shape[1], 1), name=f"{name}_time")(x))
-
+Pooling = Literal["average", "time", "flatten"]
 
 # How the last feature map (batch, time, frequency, channels) becomes one vector.
 POOLINGS: dict[str, Any] = {
     "average": lambda x, name: keras.layers.GlobalAveragePooling2D(name=name)(x),
     # Mean over time alone keeps the frequency bands apart: what is low and what is high says who speaks.
-    "time": lambda x, name: _over_time(keras.layers.AveragePooling2D, x, name),
-    # What sounds for a moment counts, too (Kong et al. 2020, arXiv:1912.10211, PANNs, adds the two).
-    "time_mean_max": lambda x, name: keras.layers.Average(name=name)(
-        [
-            _over_time(keras.layers.AveragePooling2D, x, f"{name}_mean"),
-            _over_time(keras.layers.MaxPooling2D, x, f"{name}_max"),
-        ]
+    "time": lambda x, name: keras.layers.Flatten(name=name)(
+        keras.layers.AveragePooling2D((x.shape[1], 1), name=f"{name}_time")(x)
     ),
     "flatten": lambda x, name: keras.layers.Flatten(name=name)(x),
 }

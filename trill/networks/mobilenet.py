@@ -30,8 +30,7 @@ def mobilenet(
         window_frames: frames of its log-mel input.
         mel_bands: bands of its log-mel input.
         width: multiplier of every channel count, in (0, 2].
-        pooling: "average" over time and frequency, "time" (over time alone, bands kept),
-            "time_mean_max" (mean and maximum over time, added and halved) or the paper's "flatten".
+        pooling: "average" over time and frequency, "time" (over time alone, bands kept) or the paper's "flatten".
         bottleneck: size of a linear layer after pooling, or None for the pooled features.
         batch_norm: normalise by batch statistics instead of adding a bias. Trains faster on regression targets;
             the triplet loss wants none (Shor et al. 2020, section 3.1).

@@ -68,8 +68,7 @@ def mobilenet_v3(
         mel_bands: bands of its log-mel input.
         size: "large" or "small" as published, or "tiny", which is "small" without two of its eleven blocks.
         width: multiplier of every channel count, in (0, 2], rounded to a multiple of 8. FRILL's is small at 2.
-        pooling: "average" over time and frequency, "time" (over time alone, bands kept),
-            "time_mean_max" (mean and maximum over time, added and halved) or "flatten".
+        pooling: "average" over time and frequency, "time" (over time alone, bands kept) or "flatten".
         bottleneck: size of a linear layer after pooling, or None for the pooled features.
         batch_norm: normalise by batch statistics, as published, instead of adding a bias.
 

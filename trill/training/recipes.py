@@ -62,11 +62,11 @@ class TrainConfig:
         max_separation_seconds: between anchor and positive; None (left out in TOML) for the whole clip.
         steps: of training.
         batch_size: windows in a batch, over all devices.
-        shards: equal parts of a device's batch that go through the network side by side. On a CPU four of them, a
-            thread each, take half the time of one that four threads share. Batch normalisation looks at each alone.
         seed: of weights and batches.
         precision: of the network's arithmetic; weights, front end and loss stay float32.
         checkpoint_every: steps; a killed run loses at most these. Validation happens as often.
+        shards: equal parts of a device's batch that go through the network side by side. On a CPU four of them, a
+            thread each, take half the time of one that four threads share. Batch normalisation looks at each alone.
 
     Raises:
         ValueError: if a number is out of range or a choice unknown.
@@ -83,10 +83,10 @@ class TrainConfig:
     max_separation_seconds: float | None = None
     steps: int = 10_000
     batch_size: int = 64
-    shards: int = 1
     seed: int = 0
     precision: str = "float32"
     checkpoint_every: int = 500
+    shards: int = 1
 
     def __post_init__(self) -> None:
         check_types(self)
