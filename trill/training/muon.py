@@ -19,7 +19,7 @@ class Muon(keras.optimizers.Muon):
 
     A kernel is a matrix `(height * width * in, out)`. What is left to Adam, at a third of the rate: kernels with one
     channel in or out (depthwise ones, a first layer's), everything that is no convolution. Matrices are orthogonalised
-    in bfloat16, as the authors do.
+    in bfloat16, as the authors do. The two methods replaced are as they have been since Keras 3.13, and not public.
     """
 
     def __init__(self, learning_rate: Any, weight_decay: float | None, **kwargs: Any) -> None:
