@@ -54,7 +54,8 @@ def render(content):
 def check(path):
     content, text = json.loads(path.read_text()), path.with_suffix(".md").read_text()
     assert render(content) == text
-    unknown = {number.rstrip(".,") for number in NUMBER.findall(text)} - said_in(content)
+    numbers = NUMBER.findall(text.replace("SHA-256", ""))
+    unknown = {number.rstrip(".,") for number in numbers} - said_in(content)
     assert not unknown, f"{path.stem}: {unknown}"
 
 
