@@ -39,6 +39,14 @@ def test_bundled_voices_are_told_apart():
     assert found.score == found.scores["anna"] > max(0.5, found.scores["ben"])
 
 
+@pytest.mark.xfail(strict=True, reason="voices of synthesisers sound alike to mobilenet 2, as its card says")
+def test_bundled_strangers_are_not_taken_for_them():
+    head = PersonalHead()
+    head.add("anna", trill.example("anna_calm"))
+    head.add("ben", [trill.example("ben_calm"), trill.example("ben_excited")])
+    assert head.predict(trill.example("anna_excited")).scores["ben"] < 0.5
+
+
 def test_one_clip_of_one_label_is_enough():
     mine, other = voices(2, 2)
     head = PersonalHead(model=toy())
