@@ -1,16 +1,16 @@
 """How much a personal head knows after 1, 2, 5, 10, 20 clips a label: speakers, words, emotions.
 
-    python benchmarks/few_shot.py ../shared/speech/dev -o OUT [--draws 40] [--model FILE --personal FILE]
+    python benchmarks/few_shot.py ../shared/speech/dev -o OUT [--draws 40] [--model FILE --network FILE]
 
 The folder holds packs (manifest.csv with path, label, speaker). Eight labels are drawn, and clips to learn from, the
 smaller sets inside the larger; the score is unweighted average recall on clips that no size learns from, "unknown"
 not being an answer. Words and emotions are learnt from other speakers than those of the test; "own" is learnt from the
-speaker who is tested. Intervals are of the mean over draws: they tell whether more draws would move a figure, not what
-another corpus would give.
+speaker who is tested, for whom the network's top block is fine-tuned, too. Intervals are of the mean over draws: they
+tell whether more draws would move a figure, not what another corpus would give.
 
 OUT gets few-shot.json, few-shot.png, and the embeddings, which the next run takes over. The head on the device is that
-of a file of `trill-export WEIGHTS --personal 16`, made from the packaged model's weights unless given. Needs the extras
-`teachers` and, without --personal, `export`.
+of a file of `trill-export WEIGHTS --personal 16`, made unless given; WEIGHTS are the packaged model's, or --network.
+Needs the extras `teachers` and `train` and, without --personal, `export`.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 from few_shot_picture import draw_picture
+from few_shot_tuning import Tuned
 
 import trill
-from trill import presets
 from trill.batch import embed_files
 from trill.embedder import DEFAULT_MODEL
 from trill.files import write_atomically
@@ -37,6 +37,7 @@ from trill.personal import linear
 from trill.personal.background import Background, background_of
 from trill.progress import progress
 from trill.runtime import interpreter_class
+from trill.training.finetuning.material import weights_of
 
 SIZES = (1, 2, 5, 10, 20)  # clips a label
 LABELS = 8
@@ -45,7 +46,7 @@ RESAMPLES = 2000
 SPLITS = 50  # of speakers in halves that are drawn, until all labels have clips enough
 STEPS_A_CLASS = 25  # as docs/personalization-on-device.md tells a phone
 
-Learner = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+Learner = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]  # of clips and codes to what decides
 Part = tuple[list[np.ndarray], np.ndarray]  # of each label, clips to learn from, in order; clips of the test
 
 
@@ -63,8 +64,10 @@ QUESTIONS = (
     Question("words_ar", "keyword_ar", "across"),
     Question("words_en", "keyword_en", "across"),
     Question("emotions", "emotion_en", "across"),
+    Question("emotions_pl", "emotion_pl", "across"),
     Question("words_ar_own", "keyword_ar", "own"),
     Question("emotions_own", "emotion_en", "own"),
+    Question("emotions_pl_own", "emotion_pl", "own"),
 )
 
 
@@ -112,26 +115,24 @@ def draw(pack: Pack, split: str, random: np.random.Generator) -> Part:
         """Clips of the rarest label, as far as they are asked for."""
         return min(SIZES[-1], *((pack.labels[mask] == name).sum() for name in names))
 
-    match split:
-        case "own":
+    if split == "across":
+        halves = [random.permutation(speakers)[: len(speakers) // 2] for _ in range(SPLITS)]
+        learnt = max((np.isin(pack.speakers, half) for half in halves), key=lambda mask: enough(mask & there))
+    else:
+        if split == "own":
             there &= pack.speakers == speakers[0]
-            learnt = first_of_each(pack.labels, there, random, share=0.5)
-        case "clips":
-            learnt = first_of_each(pack.labels, there, random, share=2 / 3)
-        case _:
-            halves = [random.permutation(speakers)[: len(speakers) // 2] for _ in range(SPLITS)]
-            learnt = max((np.isin(pack.speakers, half) for half in halves), key=lambda mask: enough(mask & there))
+        learnt = first_of_each(pack.labels, there, random)
     order = random.permutation(len(pack.labels))
     order = order[(there & learnt)[order]]
     return [order[pack.labels[order] == name] for name in names], np.flatnonzero(there & ~learnt)
 
 
-def first_of_each(labels: np.ndarray, there: np.ndarray, random: np.random.Generator, share: float) -> np.ndarray:
-    """A random share of each label's clips, as a mask."""
+def first_of_each(labels: np.ndarray, there: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A random two thirds of each label's clips, as a mask."""
     chosen = np.zeros(len(labels), bool)
     for name in np.unique(labels[there]):
         clips = random.permutation(np.flatnonzero(there & (labels == name)))
-        chosen[clips[: int(share * len(clips))]] = True
+        chosen[clips[: 2 * len(clips) // 3]] = True
     return chosen
 
 
@@ -177,6 +178,16 @@ def device_learner(file: Path, *, falling: bool) -> Learner:
     return learn
 
 
+def of_rows(learner: Learner, x: np.ndarray) -> Learner:
+    """A learner of embeddings as one of their numbers."""
+
+    def learn(rows: np.ndarray, codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        decide = learner(x[rows], codes)
+        return lambda test: decide(x[test])
+
+    return learn
+
+
 def recall(truth: np.ndarray, found: np.ndarray) -> float:
     """Unweighted average recall.
 
@@ -196,7 +207,8 @@ def measure(
 ) -> dict[str, list[dict[str, Any]]]:
     """For each method a row a size: mean score, its interval, the middle 80 % of draws, milliseconds to learn.
 
-    A clip is embedded in every draw, so that what else the machine does weighs on both times alike.
+    Methods take clips by number. A clip is embedded in every draw, so that what else the machine does weighs on both
+    times alike.
     """
     embedding = []
     scores: dict[tuple[str, int], list[tuple[float, float]]] = {}
@@ -210,9 +222,9 @@ def measure(
                 rows = np.concatenate([clips[:size] for clips in learn])
                 for name, learner in learners.items():
                     began = time.perf_counter()
-                    decide = learner(pack.x[rows], np.repeat(np.arange(len(learn)), size))
+                    decide = learner(rows, np.repeat(np.arange(len(learn)), size))
                     seconds = time.perf_counter() - began
-                    scores.setdefault((name, size), []).append((recall(truth, decide(pack.x[test])), seconds))
+                    scores.setdefault((name, size), []).append((recall(truth, decide(test)), seconds))
     return {
         name: [
             summary(size, found, embedding)
@@ -248,15 +260,11 @@ def embedding_timer(embedder: trill.Embedder, paths: list[Path]) -> Callable[[in
     return seconds
 
 
-def personal_file(model: str, output: Path) -> Path:
-    """A packaged model's network with a head that learns, exported once."""
-    weights = presets.locate(model).stem + ".safetensors"
-    path = output / f"{Path(weights).stem}-personal.tflite"
+def personal_file(weights: Path, output: Path) -> Path:
+    """A network with a head that learns, exported once."""
+    path = output / f"{weights.stem}-personal.tflite"
     if not path.exists():
-        source = Path(__file__).parents[1] / "recipes/weights" / weights
-        if not source.exists():
-            raise ValueError(f"the network of {model} must be there, {source} is not. Pass --personal FILE.")
-        command = [Path(sys.executable).with_name("trill-export"), source, "-o", path, "--personal", "16"]
+        command = [Path(sys.executable).with_name("trill-export"), weights, "-o", path, "--personal", "16"]
         subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return path
 
@@ -267,23 +275,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("few-shot"))
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="what embeds")
+    parser.add_argument("--network", type=Path, help="the .safetensors of what embeds")
     parser.add_argument("--personal", type=Path, help="a file of `trill-export --personal`, of the same network")
     parser.add_argument("-q", "--quiet", action="store_true")
     args = parser.parse_args(arguments)
+    questions = [question for question in QUESTIONS if (args.packs / question.pack / "manifest.csv").exists()]
+    if not questions:
+        parser.error(f"{args.packs} must hold one of the packs {', '.join(sorted({q.pack for q in QUESTIONS}))}")
     args.output.mkdir(parents=True, exist_ok=True)
     embedder = trill.load(args.model, threads=1)
     background = background_of(embedder.card, embedder.embedding_dim)
     learners = {name: linear_learner(name, background) for name in ("centroid", "logistic", "automatic")}
-    file = args.personal or personal_file(args.model, args.output)
+    network = args.network or weights_of(args.model)
+    file = args.personal or personal_file(network, args.output)
     learners |= {"device": device_learner(file, falling=False), "device_falling": device_learner(file, falling=True)}
-    questions = [question for question in QUESTIONS if (args.packs / question.pack / "manifest.csv").exists()]
-    if not questions:
-        parser.error(f"{args.packs} must hold one of the packs {', '.join(sorted({q.pack for q in QUESTIONS}))}")
     results: dict[str, Any] = {"model": embedder.name, "draws": args.draws, "labels": LABELS, "questions": {}}
     for question in questions:
         pack = read_pack(args.packs / question.pack, args.output, embedder, args.quiet)
         chance = 1 / min(LABELS, len(np.unique(pack.labels)))
-        methods = measure(pack, question, learners, embedding_timer(embedder, pack.paths), args.draws, args.quiet)
+        asked = {name: of_rows(learner, pack.x) for name, learner in learners.items()}
+        if question.split == "own":
+            asked["tuned"] = Tuned(network, pack.paths, pack.x, background)
+        methods = measure(pack, question, asked, embedding_timer(embedder, pack.paths), args.draws, args.quiet)
         results["questions"][question.name] = {"pack": question.pack, "chance": chance, "methods": methods}
         for method, rows in methods.items():
             line = ", ".join(f"{row['clips']}: {row['mean']:.1%} ±{(row['high'] - row['low']) / 2:.1%}" for row in rows)

@@ -2,7 +2,7 @@
 
     python benchmarks/few_shot_picture.py OUT/few-shot.json -o few-shot.png
 
-Diamonds are learnt from a clip a label of the speaker who is tested.
+Diamonds are learnt from the speaker who is tested.
 """
 
 import json
@@ -14,7 +14,13 @@ import numpy as np
 
 from trill.files import write_atomically
 
-PANELS = {"speakers": "Who speaks", "words_ar": "Words, Arabic", "words_en": "Words, English", "emotions": "Emotions"}
+PANELS = {
+    "speakers": "Who speaks",
+    "words_ar": "Words, Arabic",
+    "words_en": "Words, English",
+    "emotions": "Emotions, English",
+    "emotions_pl": "Emotions, Polish",
+}
 # Method -> its name and colour; the choice between two others lies under them as a broad pale line.
 METHODS = {
     "automatic": ("automatic", "#b9c2cc"),
@@ -22,6 +28,7 @@ METHODS = {
     "logistic": ("logistic", "#c4520a"),
     "device": ("device, rate 1", "#a8478a"),
     "device_falling": ("device, falling rate", "#00825f"),
+    "tuned": ("fine-tuned", "#1c2126"),
 }
 BROAD = {"linewidth": 9, "alpha": 0.7, "solid_capstyle": "round"}
 INK, SOFT, LINE = "#1c2126", "#59636e", "#d5dbe1"
@@ -35,7 +42,7 @@ def draw_picture(results: dict[str, Any], path: Path) -> None:
 
     names = [name for name in PANELS if name in results["questions"]]
     sizes = sorted({row["clips"] for each in results["questions"].values() for row in each["methods"]["centroid"]})
-    figure, panels = pyplot.subplots(2, 2, figsize=(10, 7.4), sharex=True, sharey=True)
+    figure, panels = pyplot.subplots(2, 3, figsize=(14, 7.4), sharex=True, sharey=True)
     for axes, name in zip(panels.flat, names, strict=False):
         found, own = results["questions"][name], results["questions"].get(f"{name}_own")
         draw_lines(axes, found["methods"])
@@ -50,8 +57,9 @@ def draw_picture(results: dict[str, Any], path: Path) -> None:
     panels[0, 0].set(xscale="log", ylim=(0, 101), xlim=(0.88 * sizes[0], 4 * sizes[-1]))
     panels[0, 0].set_xticks(sizes, map(str, sizes))
     panels[0, 0].minorticks_off()
+    explain(panels[-1, -1])
     for axes in panels[-1]:
-        axes.set_xlabel("clips a label, eight labels", fontsize=10)
+        axes.set_xlabel("clips a label", fontsize=10)
     for axes in panels[:, 0]:
         axes.set_ylabel("unweighted average recall, %", fontsize=10)
     figure.tight_layout()
@@ -62,8 +70,8 @@ def draw_picture(results: dict[str, Any], path: Path) -> None:
 def draw_lines(axes: Any, methods: dict[str, list[dict[str, Any]]]) -> None:
     """A line a method with the interval of each point, and its name at its end."""
     ends = {}
-    for method, (_, color) in METHODS.items():
-        rows = methods[method]
+    for method in (name for name in METHODS if name in methods):
+        rows, color = methods[method], METHODS[method][1]
         x, y = [row["clips"] for row in rows], [100 * row["mean"] for row in rows]
         axes.plot(x, y, color=color, **(BROAD if method == "automatic" else {"linewidth": 1.8}))
         if method != "automatic":
@@ -77,11 +85,24 @@ def draw_lines(axes: Any, methods: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def draw_own(axes: Any, methods: dict[str, list[dict[str, Any]]]) -> None:
-    """A diamond a method for a clip a label of the speaker who is tested."""
-    places = {method: 100 * methods[method][0]["mean"] for method in METHODS if method != "automatic"}
-    for method, place in places.items():
-        axes.plot(1, place, "D", color=METHODS[method][1], markersize=6, markerfacecolor="white")
-    axes.text(1.12, np.mean(list(places.values())), "one clip of\nthe same speaker", va="center", fontsize=9, color=INK)
+    """Diamonds, a thin line a method, for clips of the speaker who is tested."""
+    for method, rows in methods.items():
+        if method != "automatic":
+            x, y = [row["clips"] for row in rows], [100 * row["mean"] for row in rows]
+            color = METHODS[method][1]
+            axes.plot(x, y, "D:", color=color, linewidth=1, markersize=6, markerfacecolor="white")
+
+
+def explain(axes: Any) -> None:
+    """The panel that is left over says what the marks are."""
+    axes.axis("off")
+    for mark, color, text in (
+        ("o-", SOFT, "learnt from other speakers"),
+        ("D:", SOFT, "learnt from the speaker who is tested"),
+        ("D:", METHODS["tuned"][1], "likewise, and the network's top block fine-tuned"),
+    ):
+        axes.plot([], [], mark, color=color, markerfacecolor="white" if "D" in mark else color, label=text)
+    axes.legend(loc="center", frameon=False, fontsize=9, labelcolor=INK)
 
 
 def apart(ends: dict[str, tuple[float, float]], gap: float = 5.0, top: float = 98.0) -> dict[str, float]:

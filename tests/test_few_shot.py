@@ -62,7 +62,7 @@ def test_draws_keep_learning_and_testing_apart(few_shot, split):
         assert apart == (split == "across")
         if split == "own":
             assert len({*speakers[learnt], *speakers[test]}) == 1
-            assert [len(clips) for clips in learn] == [2] * 8
+            assert [len(clips) for clips in learn] == [2] * 8  # of four
 
 
 def test_speakers_are_halved_so_that_every_label_can_be_learnt(few_shot):
@@ -120,6 +120,22 @@ def test_the_head_on_the_device_learns_anew_each_time(few_shot, personal):
     assert (said[0] != said[1]).any()
 
 
+def test_fine_tuning_begins_at_the_personal_head_and_learns_anew_each_time(few_shot, embedder, tiny, tmp_path):
+    write_pack(tmp_path / "dev")
+    paths = sorted((tmp_path / "dev/audio").iterdir(), key=lambda path: int(path.stem))
+    x, codes = embedder.embed_batch(paths), np.arange(72) % 9
+    background = few_shot.background_of(embedder.card, embedder.embedding_dim)
+    learnt, asked = np.arange(18), np.arange(18, 72)
+    head = few_shot.linear_learner("automatic", background)(x[learnt], codes[learnt])
+    still = few_shot.Tuned(tiny.safetensors, paths, x, background, steps=0)
+    np.testing.assert_array_equal(still(learnt, codes[learnt])(asked), head(x[asked]))
+    tuned = few_shot.Tuned(tiny.safetensors, paths, x, background, steps=3)
+    before = tuned.upper.get_weights()
+    first = tuned(learnt, codes[learnt])(asked)
+    assert any((one != other).any() for one, other in zip(before, tuned.upper.get_weights(), strict=True))
+    np.testing.assert_array_equal(tuned(learnt, codes[learnt])(asked), first)
+
+
 def test_a_summary_is_mean_interval_and_spread(few_shot):
     scores = np.linspace(0, 1, 101)
     found = few_shot.summary(5, [(score, 0.002) for score in scores], [0.02])
@@ -160,12 +176,14 @@ def test_one_command_from_packs_to_picture(few_shot, tiny, personal, tmp_path, c
     write_pack(tmp_path / "dev/emotion_en")
     write_pack(tmp_path / "dev/keyword_ar")
     command = [tmp_path / "dev", "-o", tmp_path / "out", "--model", tiny.tflite, "--personal", personal, "-q"]
+    command += ["--network", tiny.safetensors]
     few_shot.main([*map(str, command), "--draws", "3"])
     found = json.loads((tmp_path / "out/few-shot.json").read_text())
     assert list(found["questions"]) == ["words_ar", "emotions", "words_ar_own", "emotions_own"]
     assert (found["draws"], found["labels"], found["questions"]["emotions"]["chance"]) == (3, 8, 0.125)
     for name, question in found["questions"].items():
-        assert set(question["methods"]) == {"centroid", "logistic", "automatic", "device", "device_falling"}
+        tuned = {"tuned"} if name.endswith("own") else set()
+        assert set(question["methods"]) == {"centroid", "logistic", "automatic", "device", "device_falling"} | tuned
         for rows in question["methods"].values():
             # Four speakers, two clips each: two of them, or one clip.
             assert [row["clips"] for row in rows] == ([1] if name.endswith("own") else [1, 2])
@@ -186,7 +204,8 @@ def test_one_command_from_packs_to_picture(few_shot, tiny, personal, tmp_path, c
             assert means == [row["mean"] for row in rows]
 
 
-def test_without_packs_it_says_what_it_needs(few_shot, tiny, personal, tmp_path, capsys):
+def test_without_packs_it_says_what_it_needs(few_shot, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        few_shot.main([str(tmp_path), "-o", str(tmp_path), "--model", str(tiny.tflite), "--personal", str(personal)])
-    assert "must hold one of the packs emotion_en, keyword_ar" in capsys.readouterr().err
+        few_shot.main([str(tmp_path), "-o", str(tmp_path / "out")])
+    assert "must hold one of the packs emotion_en, emotion_pl, keyword_ar" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
