@@ -22,6 +22,7 @@ from export.quantization import QUANTIZATIONS, representative_windows
 from trill import modelfile
 from trill.errors import ModelError
 from trill.modelfile import ModelCard
+from trill.networks.blocks import HEAD
 from trill.networks.frontend import FrontendConfig, LogMel
 from trill.networks.keras_model import card_of
 from trill.networks.saving import HEADER_KEY, NetworkConfig
@@ -176,6 +177,19 @@ def outputs_of(network: keras.Model, taps: Iterable[str], windows: np.ndarray) -
     return {tap: np.concatenate([keras.ops.convert_to_numpy(row[tap]).reshape(1, -1) for row in rows]) for tap in taps}
 
 
+def heads_reach(network: keras.Model, taps: Iterable[str], windows: np.ndarray) -> dict[str, np.ndarray]:
+    """By tap that is a linear head, the longest output that embeddings of these windows' lengths could have: `(rows,)`.
+
+    Scores near zero are small differences of large numbers. An error is as large as it is beside those.
+    """
+    layers = {layer.name: layer for layer in _parts(network)[1].layers}
+    heads = {tap: layers[f"{HEAD}{tap}"].kernel for tap in taps if f"{HEAD}{tap}" in layers}
+    if not heads:
+        return {}
+    lengths = np.linalg.norm(outputs_of(network, ["embedding"], windows)["embedding"], axis=1)
+    return {tap: np.linalg.norm(kernel.numpy(), 2) * lengths for tap, kernel in heads.items()}
+
+
 def operators(flatbuffer: bytes) -> set[str]:
     """Names of the operators in a file."""
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
@@ -259,7 +273,8 @@ def write_verified(
     sounds = verification.probes(card.window_samples, card.sample_rate)
     waveforms = np.stack(list(sounds.values()))
     inputs, expected = inputs_of(network, form, waveforms), outputs_of(network, card.taps, waveforms)
-    figures = verification.check(flatbuffer, sounds, inputs, expected, quantizations.row(quantization))
+    reach = heads_reach(network, card.taps, waveforms)
+    figures = verification.check(flatbuffer, sounds, inputs, expected, quantizations.row(quantization), reach)
     if probe:
         figures["probe"] = _probe(network, flatbuffer, card, form, probe)
     vectors = verification.pack_vectors(list(sounds), inputs, expected)

@@ -50,6 +50,45 @@ def test_an_output_of_nothing_is_measured_by_the_others():
     assert compare(expected + np.array([[1.0, 0], [0, 0]]), expected).error > 100
 
 
+def test_a_short_output_is_measured_by_its_reach():
+    expected = np.array([[0.3, 0.4], [3.0, 4.0]])
+    found = expected + np.array([[0.1, 0.0], [0.1, 0.0]])
+    assert compare(found, expected).error == pytest.approx(0.2)
+    assert compare(found, expected, np.array([2.0, 1.0])).error == pytest.approx(0.05)
+
+
+def with_head(network, kernel, name="mood"):
+    """The network, and a head beside its taps whose scores on a flat embedding are zero."""
+    encoder = network.layers[-1]
+    layer = keras.layers.Dense(kernel.shape[1], name=f"head_{name}")
+    together = keras.Model(encoder.input, {**encoder.output, name: layer(encoder.output["embedding"])})
+    layer.set_weights([kernel, np.zeros(kernel.shape[1])])
+    waveform = keras.Input(network.input.shape[1:])
+    return keras.Model(waveform, together(network.get_layer("frontend")(waveform)))
+
+
+def test_a_head_is_held_to_what_it_could_say(tiny, tmp_path):
+    """Its weights cancel on these embeddings: errors are large beside the scores, small beside what they could be."""
+    sounds = np.stack(list(probes(15_600, 16_000).values()))
+    embeddings = tflite.outputs_of(tiny.network, ["embedding"], sounds)["embedding"]
+    kernel = np.random.default_rng(0).normal(size=(embeddings.shape[1], 3))
+    kernel -= np.linalg.pinv(embeddings, rcond=1e-3) @ embeddings @ kernel
+    network = with_head(tiny.network, kernel)
+    scores = tflite.outputs_of(network, ["mood"], sounds)["mood"]
+    reach = tflite.heads_reach(network, ["embedding", "mood"], sounds)
+    assert set(reach) == {"mood"}
+    assert (np.linalg.norm(scores, axis=1) < 0.01 * reach["mood"]).all()
+    written = export_network(network, tiny.config, tmp_path / "model.tflite", "float16")
+    assert written.verification["mood, speech"]["error"] < 0.006
+    flatbuffer, _ = modelfile.read(tmp_path / "model.tflite")
+    names = list(probes(15_600, 16_000))
+    mode = QUANTIZATIONS["float16"]
+    with pytest.raises(ModelError, match="at tap 'mood' on speech"):
+        check(flatbuffer, names, sounds, {"mood": scores}, mode)
+    with pytest.raises(ModelError, match="at tap 'mood' on speech"):
+        check(flatbuffer, names, sounds, {"mood": scores + 0.01 * reach["mood"].min()}, mode, reach)
+
+
 @pytest.fixture(scope="module")
 def outputs(tiny):
     """Flatbuffer, names, inputs and what the network makes of them."""

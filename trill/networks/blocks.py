@@ -7,6 +7,7 @@ import keras
 from trill.networks.normalization import BatchNormalization
 
 Pooling = Literal["average", "time", "flatten"]
+HEAD = "head_"  # how the name of a linear layer begins that says what a clip is: the rest is its tap
 
 # How the last feature map (batch, time, frequency, channels) becomes one vector.
 POOLINGS: dict[str, Any] = {

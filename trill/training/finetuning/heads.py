@@ -16,6 +16,7 @@ from keras import ops
 from trill import files
 from trill.errors import ModelError
 from trill.networks import saving
+from trill.networks.blocks import HEAD
 from trill.networks.saving import NetworkConfig
 from trill.training.finetuning.labelled import KINDS, Head
 
@@ -261,7 +262,7 @@ def attach(
 
 
 def _dense(rows: Any, kernel: np.ndarray, bias: np.ndarray, name: str) -> Any:
-    layer = keras.layers.Dense(kernel.shape[1], name=f"head_{name}")
+    layer = keras.layers.Dense(kernel.shape[1], name=f"{HEAD}{name}")
     found = layer(rows)
     layer.set_weights([kernel, bias])
     return found
