@@ -100,16 +100,21 @@ def read_pack(folder: Path, output: Path, embedder: trill.Embedder, quiet: bool)
 
 
 def draw(pack: Pack, split: str, random: np.random.Generator) -> Part:
-    """Eight labels, for each an order of clips to learn from, and clips to test.
+    """Eight labels, or all there are, for each an order of clips to learn from, and clips to test.
 
     >>> labels = np.repeat([*"abcd"], 6)
     >>> learn, test = draw(Pack([], np.zeros((24, 1)), labels, labels), "clips", np.random.default_rng(0))
     >>> [len(clips) for clips in learn], len(test)
     ([4, 4, 4, 4], 8)
     """
-    names = random.permutation(np.unique(pack.labels))[:LABELS]
+    names = random.permutation(np.unique(pack.labels))
     speakers = random.permutation(np.unique(pack.speakers))
-    there = np.isin(pack.labels, names)
+    heard = np.full(len(pack.labels), True)
+    if split == "own":
+        heard = pack.speakers == speakers[0]
+        names = np.array([name for name in names if (pack.labels[heard] == name).sum() > 1])
+    names = names[:LABELS]
+    there = heard & np.isin(pack.labels, names)
 
     def enough(mask: np.ndarray) -> int:
         """Clips of the rarest label, as far as they are asked for."""
@@ -119,8 +124,6 @@ def draw(pack: Pack, split: str, random: np.random.Generator) -> Part:
         halves = [random.permutation(speakers)[: len(speakers) // 2] for _ in range(SPLITS)]
         learnt = max((np.isin(pack.speakers, half) for half in halves), key=lambda mask: enough(mask & there))
     else:
-        if split == "own":
-            there &= pack.speakers == speakers[0]
         learnt = first_of_each(pack.labels, there, random)
     order = random.permutation(len(pack.labels))
     order = order[(there & learnt)[order]]

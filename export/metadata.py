@@ -10,6 +10,7 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
+from export.flatbuffer import pack, unpack
 from trill.modelfile import ModelCard
 
 NAME = b"TFLITE_METADATA"
@@ -18,7 +19,7 @@ PARSER_VERSION = "1.0.0"  # of the schema: all it takes for these tables
 
 def with_metadata(flatbuffer: bytes, card: ModelCard) -> bytes:
     """The same model, carrying name, description, version, licence and its tensors' names in TFLite's form."""
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    model = unpack(flatbuffer)
     signature = model.signatureDefs[0]  # a file that learns has others, too; the first embeds
     graph = model.subgraphs[signature.subgraphIndex]
     # Beside an output that stays float, the quantizer forgets to tell the signature where another now is.
@@ -33,22 +34,9 @@ def with_metadata(flatbuffer: bytes, card: ModelCard) -> bytes:
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(model_metadata(card, inputs, outputs), np.uint8)
     entry.name, entry.buffer = NAME, len(model.buffers)
-    for other in model.buffers:
-        if other.offset:  # the quantizer keeps data behind the flatbuffer, where it would be lost
-            other.data = np.frombuffer(flatbuffer, np.uint8, count=other.size, offset=other.offset)
-            other.offset = other.size = 0
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = _AlignedBuilder(len(flatbuffer) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-class _AlignedBuilder(flatbuffers.Builder):
-    """Data of tensors begins at multiples of 16 bytes, as TFLite's schema asks; Python's generated code forgets it."""
-
-    def StartVector(self, item_size: int, count: int, alignment: int) -> int:  # noqa: N802
-        return int(super().StartVector(item_size, count, 16 if item_size == 1 else alignment))
+    return pack(model)
 
 
 def model_metadata(card: ModelCard, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> bytes:

@@ -105,26 +105,35 @@ def quantize(flatbuffer: bytes, mode: Quantization, inputs: Iterable[dict[str, n
     # It draws bars and warns that calibration takes memory.
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ranges = calibrate(recipe, inputs) if mode.calibrated else None
+        ranges = calibrate(recipe, inputs, 1.0 if mode.wide else SHARE) if mode.calibrated else None
         done = recipe.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(done.quantized_model)
 
 
-def calibrate(recipe: Any, inputs: Iterable[dict[str, np.ndarray]]) -> dict[str, Any]:
-    """The least and largest value of each tensor over all inputs.
+SHARE = 0.9  # of windows whose loudest value a range holds: a few spikes cost all others a bit or two
+
+
+def calibrate(recipe: Any, inputs: Iterable[dict[str, np.ndarray]], share: float) -> dict[str, Any]:
+    """The range of each tensor that holds the least and the largest value of this share of inputs each.
 
     The quantizer's own merge is a moving average from the first sample, which a quiet first sample spoils: it gets one
     input at a time.
     """
     merged: dict[str, Any] = {}
     for given in inputs:
-        found = recipe.calibrate({"serving_default": [given]}, num_threads=1)
-        for tensor, seen in found.items():
-            ranges = merged.setdefault(tensor, dict(seen))
-            if "min" in seen:
-                ranges["min"] = np.minimum(ranges["min"], seen["min"])
-                ranges["max"] = np.maximum(ranges["max"], seen["max"])
-    return merged
+        for tensor, seen in recipe.calibrate({"serving_default": [given]}, num_threads=1).items():
+            merged.setdefault(tensor, []).append(seen)
+    return {
+        tensor: {
+            **rows[0],
+            **{
+                end: np.quantile([row[end] for row in rows], quantile, axis=0)
+                for end, quantile in (("min", 1 - share), ("max", share))
+                if end in rows[0]
+            },
+        }
+        for tensor, rows in merged.items()
+    }
 
 
 MIN_WINDOWS = 8

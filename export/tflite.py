@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import safetensors.numpy
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from export import frontend as fast_frontend
 from export import quantization as quantizations
 from export import verification
+from export.equalisation import equalise
+from export.flatbuffer import operators, unpack
 from export.metadata import with_metadata
 from export.probe import change_of_recall
 from export.quantization import QUANTIZATIONS, representative_windows
@@ -92,8 +93,8 @@ def convert_network(
         probes = verification.probes(config.window_samples, config.sample_rate)
         representative = np.concatenate([representative, list(probes.values())])
     name = "waveform" if form.frontend else "log_mel"
-    inputs = inputs_of(network, form, representative)
-    return quantizations.quantize(flatbuffer, mode, ({name: row[None]} for row in inputs))
+    inputs = [row[None] for row in inputs_of(network, form, representative)]
+    return quantizations.quantize(equalise(flatbuffer, inputs), mode, ({name: row} for row in inputs))
 
 
 def _convert(network: keras.Model, form: Form) -> bytes:
@@ -110,7 +111,7 @@ def _convert(network: keras.Model, form: Form) -> bytes:
         raise ModelError(
             f"a network needs operators that TFLite has built in, got: {_reason(error)}. Replace that layer."
         ) from error
-    if unsound := operators(flatbuffer) & {"CUSTOM", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE"}:
+    if unsound := {*operators(unpack(flatbuffer))} & {"CUSTOM", "READ_VARIABLE", "VAR_HANDLE", "CALL_ONCE"}:
         raise ModelError(
             f"a model file holds constants and built-in operators, the converter wrote {', '.join(sorted(unsound))}. "
             "Are all weights among the network's?"
@@ -188,13 +189,6 @@ def heads_reach(network: keras.Model, taps: Iterable[str], windows: np.ndarray) 
         return {}
     lengths = np.linalg.norm(outputs_of(network, ["embedding"], windows)["embedding"], axis=1)
     return {tap: np.linalg.norm(kernel.numpy(), 2) * lengths for tap, kernel in heads.items()}
-
-
-def operators(flatbuffer: bytes) -> set[str]:
-    """Names of the operators in a file."""
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    return {names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes}
 
 
 def _reason(error: Exception) -> str:

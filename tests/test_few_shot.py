@@ -65,6 +65,17 @@ def test_draws_keep_learning_and_testing_apart(few_shot, split):
             assert [len(clips) for clips in learn] == [2] * 8  # of four
 
 
+def test_a_speaker_is_asked_what_he_says(few_shot):
+    """One of two speakers never says two of the labels, and one of them once."""
+    labels = np.concatenate([np.repeat([*"abcd"], 6), np.repeat([*"ab"], 6), ["c"]])
+    pack = pack_of(few_shot, labels, np.repeat(["all", "some"], [24, 13]))
+    said = [few_shot.draw(pack, "own", np.random.default_rng(seed)) for seed in range(10)]
+    assert {len(learn) for learn, _ in said} == {2, 4}
+    for learn, test in said:
+        assert {len(clips) for clips in learn} == {4}
+        assert {*labels[test]} == {labels[clips[0]] for clips in learn}
+
+
 def test_speakers_are_halved_so_that_every_label_can_be_learnt(few_shot):
     """Each label is said twelve times by each of three speakers of six: a bad half would leave it with none."""
     random = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import pytest
 from export import quantization, tflite, verification
 from export.tflite import QUANTIZATIONS, export_network
 from export.verification import check, compare, interpreters, pack_vectors, probes, verify_file
+from tests.export.networks import one_is_huge
 from trill import modelfile
 from trill.errors import ModelError
 from trill.networks.saving import build
@@ -133,14 +134,8 @@ def test_a_change_of_length_is_seen(outputs, kind):
 
 @pytest.fixture(scope="module")
 def lopsided(tiny):
-    """One channel of the stem is huge and unused: the network is as good as ever, eight bits of its range are not."""
-    network = build(tiny.config)
-    network.set_weights(tiny.network.get_weights())
-    weights = {weight.path: weight for weight in network.weights}
-    bias, kernel = weights["stem/bias"], weights["block1_depthwise/kernel"]
-    bias.assign(np.eye(bias.shape[0])[0] * 1e5)
-    kernel.assign(kernel.numpy() * (np.arange(kernel.shape[2]) > 0)[:, None])
-    return network
+    """One channel of a tap is huge and unused: the network is as good as ever, eight bits of its range are not."""
+    return one_is_huge(tiny, "block5_pointwise", "block6_depthwise", 1e3)
 
 
 @pytest.mark.parametrize("mode", ["int8", "int8-dynamic"])
