@@ -58,8 +58,9 @@ def draw_picture(results: dict[str, Any], path: Path) -> None:
     panels[0, 0].set_xticks(sizes, map(str, sizes))
     panels[0, 0].minorticks_off()
     explain(panels[-1, -1])
-    for axes in panels[-1]:
+    for axes in (*panels[-1, :-1], panels[0, -1]):  # the lowest of each column
         axes.set_xlabel("clips a label", fontsize=10)
+        axes.tick_params(labelbottom=True)
     for axes in panels[:, 0]:
         axes.set_ylabel("unweighted average recall, %", fontsize=10)
     figure.tight_layout()
