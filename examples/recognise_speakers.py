@@ -39,6 +39,9 @@ def main(folder: str, *names: str) -> None:
     print("\nAnd somebody who was not enrolled?")
     rejected = count(head, {stranger: clips[stranger]}, expected=UNKNOWN)
     print(f"\nRecognised {right[0]} of {right[1]}; turned the stranger away {rejected[0]} of {rejected[1]} times.")
+    others = [paths[0] for name, paths in clips.items() if name not in names]
+    away = sum(head.predict(path).label == UNKNOWN for path in others)
+    print(f"One stranger is luck: of {len(others)} others, a clip of each, {away} are turned away.")
 
     gone = known[-1]
     number = head.forget(gone)

@@ -45,6 +45,7 @@ def test_the_example_counts_what_it_shows(tmp_path):
     assert (right, asked) == (sum(" is " in line for line in known), 9)
     away, times = map(int, re.search(r"away (\d+) of (\d+) times", said).groups())
     assert (away, times) == (sum(" is unknown " in line for line in strange), 6)
+    assert "of 0 others" in said
     assert re.search(r"Forgot chloe: 3 clips", said)
     assert not any("is chloe" in line for line in gone)
     assert said.endswith("loaded by another process: 9 of 9 answers are the same.\n")
@@ -54,6 +55,14 @@ def test_other_speakers_can_be_named(tmp_path):
     write_pack(tmp_path)
     said = run(tmp_path, "dieter", "chloe", "ben", "anna").stdout
     assert re.findall(r"Enrolled (\w+)", said) == ["dieter", "chloe", "ben"]
+
+
+def test_all_others_are_strangers(tmp_path):
+    write_pack(tmp_path)
+    with open(tmp_path / "manifest.csv", "a") as manifest:
+        manifest.write("anna-calm-0.wav,eve\n")
+    said = run(tmp_path).stdout
+    assert re.search(r"of 1 others, a clip of each, 0 are turned away", said)  # it is Anna
 
 
 @pytest.mark.parametrize("speakers", [SPEAKERS[:3], ()])
