@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import trill
+from trill import audio
 
 EXAMPLE = Path(__file__).parents[1] / "examples/recognise_speakers.py"
 SPEAKERS = ("anna", "ben", "chloe", "dieter")
@@ -23,7 +24,7 @@ def write_pack(folder, speakers=SPEAKERS):
         table.writerow(["path", "speaker"])
         for speaker in speakers:
             for manner in ("calm", "excited"):
-                sound = trill.audio.read(trill.example(f"{speaker}_{manner}"))
+                sound = audio.read(trill.example(f"{speaker}_{manner}"))
                 for number, part in enumerate(np.array_split(sound, 3)):
                     path = f"{speaker}-{manner}-{number}.wav"
                     soundfile.write(folder / path, part, 16_000)
