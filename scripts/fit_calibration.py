@@ -3,9 +3,10 @@
     python scripts/fit_calibration.py mobilenet corpus/train corpus/more
 
 writes trill/weights/NAME-VERSION.speech.npz for a packaged model; with -o, a file for `PersonalHead(background=...)`.
-Each folder holds a manifest.csv with the columns path, speaker and, where there is one, keyword; five hours do. Half of
-the speakers, and clips without one, give the mean and the directions, the other half the curves: drawn at random, heads
-of so many voices or words hear a known one and a stranger in turn.
+Each folder holds a manifest.csv with the columns path, speaker and, where there are such, keyword and source (the
+corpus); five hours do. Half of the speakers, and clips without one, give the mean and the directions, the other half
+the curves: drawn at random, heads of so many voices or words hear a known one and a stranger in turn. Strangers are of
+the same corpus: in a household, too, they speak the same language in the same rooms.
 
     python scripts/fit_calibration.py mobilenet --judge dev/speaker dev/keyword
 
@@ -46,25 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             judge(folder, embedder)
         return
     rows = [
-        (folder / row["path"], row.get("speaker") or "", row.get("keyword") or "")
+        (folder / row["path"], *(row.get(name) or "" for name in ("speaker", "keyword", "source")))
         for folder in options.folders
         for row in read_manifest(folder / "manifest.csv", ("path",))
     ]
-    paths, speakers, keywords = zip(*rows, strict=True)
+    paths, speakers, keywords, sources = zip(*rows, strict=True)
     x = np.stack([embedder.embed(path) for path in progress(paths, unit="clips")])
-    made = fit(linear.unit(x), np.array(speakers), np.array(keywords), embedder.card)
+    made = fit(linear.unit(x), np.array(speakers), np.array(keywords), np.array(sources), embedder.card)
     output = options.output or WEIGHTS / f"{embedder.card.name}-{embedder.card.version}.speech.npz"
     background.write(output, made)
     print(f"{output}: {len(x)} clips, {output.stat().st_size:,} bytes, curves {made.curves}")
 
 
-def fit(x: np.ndarray, speakers: np.ndarray, keywords: np.ndarray, card: trill.modelfile.ModelCard) -> Background:
+def fit(
+    x: np.ndarray, speakers: np.ndarray, keywords: np.ndarray, sources: np.ndarray, card: trill.modelfile.ModelCard
+) -> Background:
     """The background of a model.
 
     Args:
         x: `(num_clips, dim)` embeddings of length 1.
         speakers: `(num_clips,)`, "" where not known.
         keywords: likewise.
+        sources: likewise.
         card: of the model.
     """
     chosen = np.array([speaker != "" and zlib.crc32(speaker.encode()) % 2 == 1 for speaker in speakers])
@@ -75,7 +79,7 @@ def fit(x: np.ndarray, speakers: np.ndarray, keywords: np.ndarray, card: trill.m
     space = directions(x[~chosen])
     made = Background(card.identity, card.source_sha256, *space, curves={})
     for method in linear.METHODS:
-        made.curves[method] = curve(made, method, x[chosen], speakers[chosen], keywords[chosen])
+        made.curves[method] = curve(made, method, x[chosen], speakers[chosen], keywords[chosen], sources[chosen])
     return made
 
 
@@ -93,12 +97,17 @@ def directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float
 
 
 def curve(
-    space: Background, method: str, x: np.ndarray, speakers: np.ndarray, keywords: np.ndarray
+    space: Background,
+    method: str,
+    x: np.ndarray,
+    speakers: np.ndarray,
+    keywords: np.ndarray,
+    sources: np.ndarray,
 ) -> tuple[float, ...]:
     """Logistic regression of "the best label is right" on its score, the number of labels and of clips a label."""
     features, right = [], []
     for labels, groups in ((speakers, np.arange(len(x)).astype(str)), (keywords, speakers)):
-        for scores, clips, hit in heard(space, method, x, labels, groups):
+        for scores, clips, hit in heard(space, method, x, labels, groups, sources):
             context = (np.log(scores.shape[1]), np.log(clips), 1.0)
             features += [(score, *context) for score in scores.max(axis=1)]
             right += hit.tolist()
@@ -108,31 +117,40 @@ def curve(
 
 
 def heard(
-    space: Background, method: str, x: np.ndarray, labels: np.ndarray, groups: np.ndarray
+    space: Background, method: str, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, sources: np.ndarray
 ) -> Iterator[tuple[np.ndarray, float, np.ndarray]]:
     """Scores of heads drawn at random `(num_tests, num_labels)`, clips a label, and whether the best label is right.
 
-    Known clips and strangers are as many, a clip is of another group (a speaker, where words are asked) than what its
-    label was learnt from.
+    Known clips and strangers are as many and of one source; a clip is of another group (a speaker, where words are
+    asked) than what its label was learnt from.
     """
     generator = np.random.default_rng(0)
-    names = [str(name) for name in np.unique(labels) if name and (labels == name).sum() > 1]
+    there = {source: labels_of(labels[sources == source]) for source in np.unique(sources)}
     for draw in range(DRAWS):
         num_labels, clips = LABELS[draw % len(LABELS)], CLIPS[draw // len(LABELS) % len(CLIPS)]
-        if num_labels >= len(names):
+        large = [source for source, names in there.items() if len(names) > num_labels]
+        if not large:
             continue
-        known = generator.choice(names, num_labels, replace=False)
-        lesson = np.concatenate([generator.permutation(np.flatnonzero(labels == name))[:clips] for name in known])
+        sizes = np.array([len(there[source]) for source in large])
+        source = large[generator.choice(len(large), p=sizes / sizes.sum())]
+        known = generator.choice(there[source], num_labels, replace=False)
+        inside = np.where(sources == source, labels, "")
+        lesson = np.concatenate([generator.permutation(np.flatnonzero(inside == name))[:clips] for name in known])
         unheard = ~np.isin(groups, groups[lesson])
-        test = [generator.permutation(np.flatnonzero(unheard & (labels == name)))[:2] for name in known]
+        test = [generator.permutation(np.flatnonzero(unheard & (inside == name)))[:2] for name in known]
         test = np.concatenate(test)
-        strangers = generator.permutation(np.flatnonzero(unheard & (labels != "") & ~np.isin(labels, known)))
+        strangers = generator.permutation(np.flatnonzero(unheard & (inside != "") & ~np.isin(inside, known)))
         if not len(test) or len(strangers) < len(test):
             continue
         test = np.concatenate([test, strangers[: len(test)]])
         head = linear.fit(x[lesson], labels[lesson].tolist(), space, method)
         scores = head.scores(x[test])
         yield scores, head.clips, np.array(head.labels)[scores.argmax(axis=1)] == labels[test]
+
+
+def labels_of(labels: np.ndarray) -> list[str]:
+    """Those of two clips or more."""
+    return [str(name) for name in np.unique(labels) if name and (labels == name).sum() > 1]
 
 
 def judge(folder: Path, embedder: trill.Embedder) -> None:
@@ -145,7 +163,7 @@ def judge(folder: Path, embedder: trill.Embedder) -> None:
     space = background.background_of(embedder.card, x.shape[1])
     found: dict[tuple[int, float, str], list[tuple[np.ndarray, np.ndarray]]] = {}
     for method in linear.METHODS:
-        for scores, clips, hit in heard(space, method, x, labels, groups):
+        for scores, clips, hit in heard(space, method, x, labels, groups, np.zeros(len(x))):
             chances = space.chances(method, clips, scores).max(axis=1)
             found.setdefault((scores.shape[1], clips, method), []).append((chances, hit))
     for (num_labels, clips, method), heads in sorted(found.items()):
