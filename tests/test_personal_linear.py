@@ -211,6 +211,30 @@ def test_fitted_curves_are_honest_on_their_own_voices(speech, monkeypatch):
     assert fit_calibration.fit(*speech, toy().card).curves == space.curves, "the same every time"
 
 
+def test_strangers_are_of_the_same_corpus(speech, monkeypatch):
+    """Another corpus is another room and microphone, from which anybody could tell them."""
+    x, speakers, _, _ = speech
+    sources = np.where(np.arange(len(x)) < 120, "small", "large")  # 15 and 25 voices
+    x = np.where(sources == "small", 1.0, -1.0)[:, None] * abs(x)
+    heard = []
+
+    class Head:
+        clips = 1.0
+
+        def __init__(self, rows, labels, *_):
+            self.rows, self.labels = rows, labels
+
+        def scores(self, rows):
+            heard.append({*np.sign(np.concatenate([self.rows, rows])[:, 0])})
+            return np.zeros((len(rows), len(self.labels)))
+
+    monkeypatch.setattr(fit_calibration.linear, "fit", Head)
+    space = background.none_for(DIM)
+    assert list(fit_calibration.heard(space, "centroid", x, speakers, np.arange(len(x)).astype(str), sources))
+    assert {len(signs) for signs in heard} == {1}
+    assert {sign for signs in heard for sign in signs} == {1.0, -1.0}
+
+
 def test_the_command_writes_a_file_and_judges(tmp_path, monkeypatch, capsys):
     speakers = [(name, name.partition("_")[0]) for name in list_examples()]
     rows = "".join(f"{trill.example(name)},{speaker},{speaker}\n" for name, speaker in speakers)
