@@ -16,6 +16,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 from export.flatbuffer import operators, pack, unpack
+from export.quantization import rounded
 from trill import runtime
 
 # Where the channels are in a filter: those it gives, those it takes.
@@ -90,7 +91,7 @@ def _loudest(flatbuffer: bytes, tensors: Sequence[int], inputs: Sequence[np.ndar
         model.invoke()
         for place, index in enumerate(tensors):
             found[place] = np.maximum(found[place], np.abs(model.get_tensor(index)).max(axis=(0, 1, 2)))
-    return found
+    return [rounded(channels) for channels in found]
 
 
 def _scale(model: schema.ModelT, pair: Pair, loudest: np.ndarray) -> None:

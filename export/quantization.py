@@ -127,13 +127,23 @@ def calibrate(recipe: Any, inputs: Iterable[dict[str, np.ndarray]], share: float
         tensor: {
             **rows[0],
             **{
-                end: np.quantile([row[end] for row in rows], quantile, axis=0)
+                end: rounded(np.quantile([row[end] for row in rows], quantile, axis=0))
                 for end, quantile in (("min", 1 - share), ("max", share))
                 if end in rows[0]
             },
         }
         for tensor, rows in merged.items()
     }
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """To three digits: a machine that computes other last ones writes the same file.
+
+    >>> rounded(np.array([0.0, 123.4567, -0.00123456])).tolist()
+    [0.0, 123.0, -0.00123]
+    """
+    values = np.asarray(values)
+    return np.array([float(f"{value:.3g}") for value in values.ravel()], values.dtype).reshape(values.shape)
 
 
 MIN_WINDOWS = 8

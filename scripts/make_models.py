@@ -136,7 +136,9 @@ class Plan:
 
     def export(self, seed: int) -> Command:
         weights = str(self.run(seed) / "last.safetensors")
-        return [tool("trill-export"), "convert", weights, "-o", self.file(seed), "--overwrite"]
+        stored = self.made_of["quantization"].get(self.name, "float16")
+        convert = [tool("trill-export"), "convert", weights, "-o", self.file(seed)]
+        return [*convert, "--quantization", stored, "--overwrite"]
 
     def score(self, seeds: list[int]) -> list[Command]:
         score, noise = self.made_of["score"], str(self.speech / self.made_of["speech"]["noise"])

@@ -21,16 +21,24 @@ def test_a_quiet_first_window_spoils_nothing(tiny):
     )
 
 
-def test_ranges_are_the_extremes_of_most():
-    class Recipe:
-        def calibrate(self, data, num_threads):
-            (given,) = data["serving_default"]
-            return {"a": {"min": given["x"].min(), "max": given["x"].max()}, "constant": {}}
+class Recipe:
+    def calibrate(self, data, num_threads):
+        (given,) = data["serving_default"]
+        return {"a": {"min": given["x"].min(), "max": given["x"].max()}, "constant": {}}
 
-    inputs = [{"x": np.array(values)} for values in ([1, 2], [-3, 0], [0, 5], [1, 1])]
-    assert quantization.calibrate(Recipe(), inputs, 1.0) == {"a": {"min": -3, "max": 5}, "constant": {}}
-    few_spikes = [{"x": np.array([-1, 1])}] * 10 + [{"x": np.array([-100, 100])}]
-    assert quantization.calibrate(Recipe(), few_spikes, 0.9)["a"] == pytest.approx({"min": -1, "max": 1})
+
+def ranges(share, *inputs):
+    return quantization.calibrate(Recipe(), [{"x": np.array(values)} for values in inputs], share)
+
+
+def test_ranges_are_the_extremes_of_most():
+    assert ranges(1.0, [1, 2], [-3, 0], [0, 5], [1, 1]) == {"a": {"min": -3, "max": 5}, "constant": {}}
+    assert ranges(0.9, *[[-1, 1]] * 10, [-100, 100])["a"] == {"min": -1, "max": 1}
+
+
+def test_the_last_digits_of_another_machine_change_no_range():
+    seen = np.random.default_rng(0).normal(size=(40, 2))
+    assert ranges(0.9, *seen) == ranges(0.9, *(seen * (1 + 1e-7)))
 
 
 def test_what_is_seen_sets_the_range(tiny):
