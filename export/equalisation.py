@@ -83,10 +83,11 @@ def _loudest(flatbuffer: bytes, tensors: Sequence[int], inputs: Sequence[np.ndar
         experimental_preserve_all_tensors=True,  # which delegates do not
         experimental_op_resolver_type=plain,
     )
-    model.allocate_tensors()
     (taken,) = model.get_input_details()
     found: list[Any] = [0.0] * len(tensors)
     for given in inputs:
+        model.resize_tensor_input(taken["index"], given.shape)  # where it takes any number
+        model.allocate_tensors()
         model.set_tensor(taken["index"], given)
         model.invoke()
         for place, index in enumerate(tensors):

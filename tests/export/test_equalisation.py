@@ -76,3 +76,10 @@ def test_silence_divides_nothing(tiny):
     found = run(after, silence[0], next(iter(interpreters().values())), ["embedding"])["embedding"]
     expected = tflite.outputs_of(tiny.network, ["embedding"], silence[0])["embedding"]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_files_that_take_any_length(tiny, tmp_path):
+    form = Form(["embedding"], dynamic=True)
+    written = export_network(tiny.network, tiny.config, tmp_path / "model.tflite", "int8", form=form)
+    assert written.dynamic
+    assert written.verification["embedding, speech"]["error"] < 0.15
