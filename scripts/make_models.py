@@ -99,7 +99,8 @@ class Plan:
 
     def targets(self, name: str) -> Path:
         """Shared by recipes that alter clips alike and keep the same of the teacher."""
-        asked = json.dumps([self.made_of["teachers"][name], self.manifests, self.variants], sort_keys=True)
+        corpora = self.made_of["speech"]["train"]  # wherever they are; the folder itself knows their sound
+        asked = json.dumps([self.made_of["teachers"][name], corpora, self.variants], sort_keys=True)
         return self.work / f"targets-{name}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
 
     def run(self, seed: int, steps: int | None = None) -> Path:
