@@ -142,7 +142,7 @@ def test_a_package_is_named_by_what_the_weights_say(tiny, package, tmp_path, cap
     (package / "tiny-small-1.tflite").touch()
     file = package_model.package(tmp_path / "last.safetensors", package / "kept")
     assert file.name == "tiny-1.2.tflite"
-    assert trill.load(file).card.quantization == "int8"  # as scripts/models.toml stores what is called tiny
+    assert trill.load(file).card.quantization == "float16"
     assert saving.load(package / "kept/tiny-1.2.safetensors")[1] == tiny.config
     rows = tomllib.loads((package / "presets.toml").read_text())
     assert rows.pop("tiny") == {
