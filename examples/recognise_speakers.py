@@ -2,8 +2,8 @@
 
     python examples/recognise_speakers.py ../shared/speech/dev/speaker_en_l2 [SPEAKER SPEAKER SPEAKER STRANGER]
 
-The folder holds a manifest.csv with columns path and speaker; its first four speakers with four clips or more are taken
-unless others are named. Three clips of each are learnt, the rest are asked. The base install is enough.
+The folder holds a manifest.csv with columns path and speaker; four of its speakers with four clips or more are taken,
+spread evenly, unless others are named. Three clips of each are learnt, the rest are asked. The base install is enough.
 """
 
 import csv
@@ -23,7 +23,8 @@ UNKNOWN = "unknown"
 
 def main(folder: str, *names: str) -> None:
     clips = clips_of(Path(folder))
-    names = names or tuple(name for name, paths in clips.items() if len(paths) > CLIPS_TO_LEARN)[:4]
+    enough = [name for name, paths in clips.items() if len(paths) > CLIPS_TO_LEARN]
+    names = names or tuple(enough[:: max(1, len(enough) // 4)][:4])
     if len(names) != 4:
         sys.exit(f"Three speakers and a stranger are needed, each with {CLIPS_TO_LEARN + 1} clips: got {len(names)}.")
     *known, stranger = names
