@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorflow.lite.python import schema_py_generated as schema
 from threadpoolctl import threadpool_limits
 
+from export.flatbuffer import operators, unpack
 from trill import modelfile
 from trill.runtime import interpreter_class
 
@@ -114,16 +114,13 @@ def table(rows: Sequence[Row]) -> str:
 
 def multiply_adds(flatbuffer: bytes) -> int:
     """Multiply-adds of the first subgraph's convolutions and matrix products; an FFT counts as five halves N log2 N."""
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    graph = model.subgraphs[0]
+    model = unpack(flatbuffer)
+    names, graph = operators(model), model.subgraphs[0]
     total = 0
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         shapes = [tuple(map(int, graph.tensors[i].shape)) if i >= 0 else () for i in operator.inputs]
         output = tuple(map(int, graph.tensors[operator.outputs[0]].shape))
-        total += _COUNTS.get(name, lambda *_: 0)(shapes, output)
+        total += _COUNTS.get(names[operator.opcodeIndex], lambda *_: 0)(shapes, output)
     return total
 
 
