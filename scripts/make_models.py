@@ -137,9 +137,7 @@ class Plan:
 
     def export(self, seed: int) -> Command:
         weights = str(self.run(seed) / "last.safetensors")
-        stored = self.made_of["quantization"].get(self.name, "float16")
-        convert = [tool("trill-export"), "convert", weights, "-o", self.file(seed)]
-        return [*convert, "--quantization", stored, "--overwrite"]
+        return [tool("trill-export"), "convert", weights, "-o", self.file(seed), "--overwrite"]
 
     def score(self, seeds: list[int]) -> list[Command]:
         score, noise = self.made_of["score"], str(self.speech / self.made_of["speech"]["noise"])

@@ -2,19 +2,18 @@
 
 python scripts/package_model.py runs/models/mobilenet-2-seed0/last.safetensors
 
-It is called by the name and version that it carries, and stored as scripts/models.toml says. Afterwards come the
+It is exported as `trill-export` does and called by the name and version that it carries. Afterwards come the
 background of its personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
 """
 
 import argparse
 import re
 import shutil
-import tomllib
 from pathlib import Path
 
 from trill import files, presets
 
-MODELS = Path(__file__).with_name("models.toml")
+QUANTIZATION = "float16"
 KEPT = Path(__file__).parents[1] / "recipes/weights"
 ROW = '[{name}]\nfile = "{stem}.tflite"\nsha256 = "{sha256}"\ncard = "{stem}.md"\nmultiply_adds = {multiply_adds}\n'
 
@@ -34,8 +33,7 @@ def package(weights: Path, kept: Path = KEPT) -> Path:
     network, config = saving.load(weights)
     stem = f"{config.name}-{config.version}"
     packaged = presets.WEIGHTS / f"{stem}.tflite"
-    made_of = tomllib.loads(MODELS.read_text(encoding="utf-8"))
-    export_network(network, config, packaged, made_of["quantization"].get(config.name, "float16"))
+    export_network(network, config, packaged, QUANTIZATION)
     if weights.absolute() != (kept / f"{stem}.safetensors").absolute():
         shutil.copyfile(weights, kept / f"{stem}.safetensors")
     row = ROW.format(name=config.name, stem=stem, sha256=files.sha256(packaged), multiply_adds=multiply_adds(network))
