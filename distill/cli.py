@@ -39,6 +39,7 @@ def main() -> None:
     Train a student:  trill-distill train recordings/ -o run/ --targets targets/ --recipe RECIPE
     How like it is:   trill-distill report run/ others/ --teacher NAME --layers 1,2,3
     At which size:    trill-distill sweep recordings/ --heldout others/ -o sweep/ --widths 0.25,0.5,1 ...
+    Dependable only:  trill-distill prune run/last.safetensors recordings/ -o pruned.safetensors --keep 1536
 
     \b
     Exit code: 0 done; 2 nothing done; 130 stopped.
@@ -231,3 +232,38 @@ def sweep(
     for width, row in found.items():
         click.echo(f"width {width:g}: {row.table()}")
     click.echo(f"Drawn: {Path(output) / 'sweep.png'}")
+
+
+@main.command()
+@click.argument("network", metavar="NETWORK.safetensors")
+@click.argument("sources", nargs=-1, required=True, metavar=CORPUS)
+@click.option("-o", "--output", required=True, metavar="FILE.safetensors")
+@click.option("--keep", type=click.IntRange(1), required=True, help="Values of the embedding.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def prune(network: str, sources: tuple[str, ...], output: str, keep: int, quiet: bool) -> None:
+    """Keep those values of the embedding that vary in every corpus.
+
+    The others are as good as silent in one of them. A classifier that standardises its features blows such values up,
+    and on sound unlike its own they drown the rest. A corpus is what a manifest's column `source` calls so, otherwise
+    a folder.
+
+    \b
+    trill-distill prune run/last.safetensors speech/manifest.csv others/ -o pruned.safetensors --keep 1536
+    """  # noqa: D301
+    optional("keras", "train")
+    import trill
+    from distill import pruning
+    from trill.networks import saving
+
+    if Path(output).suffix != ".safetensors":
+        raise ValueError(f"a network is written to a .safetensors file, got {output}.")
+    model, config = saving.load(network)
+    rows, unread = pruning.embeddings_of(trill.load(network), pruning.corpora_of(sources), quiet)
+    varies = pruning.variation(rows)
+    kept = pruning.dependable(varies, keep)
+    saving.save(*pruning.prune(model, config, kept), output)
+    skipped = f"; {unread} clips could not be read" if unread else ""
+    click.echo(
+        f"{keep} of {len(varies)} values, which in each of {len(rows)} corpora vary at least {varies[kept].min():.2f} "
+        f"times as much as the median one{skipped}: {output}"
+    )

@@ -69,6 +69,7 @@ class Plan:
             content["network"]["name"],
             f"{content['network']['name']}-{content['network']['version']}",
         )
+        self.keep: int | None = made_of["keep"].get(self.name)
         self.variants = content["objective"].get("variants", {})
         taught = content["objective"]["teacher"]
         self.kept = sorted({row["targets"] for row in taught if "targets" in row})
@@ -116,7 +117,7 @@ class Plan:
         for seed in seeds:
             made.append(self.train(seed, steps))
             if not steps:
-                made.append(self.export(seed))
+                made += [*([self.prune(seed)] if self.keep else []), self.export(seed)]
         return made if steps else [*made, *self.score(seeds), *self.package(seeds)]
 
     def listen(self, name: str) -> Command:
@@ -135,9 +136,16 @@ class Plan:
             *(["--steps", str(steps)] if steps else []),
         ]  # fmt: skip
 
+    def network(self, seed: int) -> str:
+        return f"{self.run(seed)}.safetensors" if self.keep else str(self.run(seed) / "last.safetensors")
+
+    def prune(self, seed: int) -> Command:
+        trained = str(self.run(seed) / "last.safetensors")
+        kept = ["--keep", str(self.keep)]
+        return [tool("trill-distill"), "prune", trained, *self.manifests, "-o", self.network(seed), *kept]
+
     def export(self, seed: int) -> Command:
-        weights = str(self.run(seed) / "last.safetensors")
-        return [tool("trill-export"), "convert", weights, "-o", self.file(seed), "--overwrite"]
+        return [tool("trill-export"), "convert", self.network(seed), "-o", self.file(seed), "--overwrite"]
 
     def score(self, seeds: list[int]) -> list[Command]:
         score, noise = self.made_of["score"], str(self.speech / self.made_of["speech"]["noise"])
@@ -155,7 +163,7 @@ class Plan:
         by_seed = [part for seed in seeds for part in ("--seed", f"{seed}={self.file(seed)}")]
         noise = str(self.speech / self.made_of["speech"]["noise"])
         return [
-            [python, "scripts/package_model.py", str(self.run(seeds[0]) / "last.safetensors")],
+            [python, "scripts/package_model.py", self.network(seeds[0])],
             [python, "scripts/fit_calibration.py", self.name, *(str(Path(each).parent) for each in self.manifests)],
             [python, "benchmarks/quality_cost.py", "measure", "-r", self.name, "-o", cost],
             [python, "scripts/model_card.py", self.name, "--results", results, "--benchmark", cost, *corpora,

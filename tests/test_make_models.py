@@ -66,7 +66,8 @@ def test_every_command_has_options_that_there_are(shared):
             assert (ROOT / rest[0]).is_file()
             asked.append(rest[0])
     one = [
-        "trill-distill targets", *["trill-distill train", "trill-export convert"] * 2, *["noss run"] * 3,
+        "trill-distill targets", *["trill-distill train", "trill-distill prune", "trill-export convert"] * 2,
+        *["noss run"] * 3,
         "scripts/package_model.py", "scripts/fit_calibration.py", "benchmarks/quality_cost.py", "scripts/model_card.py",
     ]  # fmt: skip
     baselines = one.index("scripts/package_model.py") - 1  # of the second model they are there

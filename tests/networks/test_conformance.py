@@ -42,6 +42,11 @@ ROWS = {
         {"width": 0.25, "pooling": "time", "batch_norm": True},
         {"embedding": (512,), "final": (6, 4, 128), "block5": (12, 8, 64)},
     ),
+    "mobilenet-kept": Row(
+        "mobilenet",
+        {"width": 0.25, "pooling": "time", "batch_norm": True, "kept": [0, 7, 300, 511]},
+        {"embedding": (4,), "final": (6, 4, 128), "block5": (12, 8, 64)},
+    ),
     "mobilenet-flatten-2s": Row(
         "mobilenet",
         {"width": 0.125, "pooling": "flatten", "bottleneck": 16},
@@ -136,6 +141,13 @@ def test_neighbours_in_a_batch_change_nothing(row):
         np.testing.assert_allclose(together[name][1:2], alone[name], rtol=1e-5, atol=1e-5 * np.abs(alone[name]).max())
 
 
+def test_kept_values_are_those_of_the_whole_embedding():
+    few, every = network("mobilenet-kept"), build(ROWS["mobilenet-time"].config)
+    every.set_weights(few.get_weights())
+    x = waveforms(ROWS["mobilenet-time"])
+    np.testing.assert_array_equal(run(few, x)["embedding"], run(every, x)["embedding"][:, [0, 7, 300, 511]])
+
+
 @each_row
 def test_a_saved_network_is_the_same_network(row, tmp_path):
     save(of(row), row.config, tmp_path / "network.safetensors")
@@ -161,6 +173,10 @@ def test_names_of_tensors_are_unique_and_do_not_count_networks(row):
         ({"width": 3.0}, r"width must be in \(0, 2\], got 3.0"),
         ({"width": "wide"}, "not supported between"),
         ({"width": 0.1, "bottleneck": 0}, "bottleneck must be a positive size or None, got 0"),
+        *(
+            ({"width": 0.1, "bottleneck": 9, "kept": kept}, r"kept must be ascending whole numbers from 0 to 8, got ")
+            for kept in ([], [1, 0], [2, 2], [-1], [9], [True], [0.5], ["0"], list(range(10**6)))
+        ),
     ],
 )
 def test_arguments_are_checked(architecture, arguments, message):

@@ -1,5 +1,6 @@
 """The few layers the encoders are made of."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -83,13 +84,38 @@ def squeeze_excite(x: Any, squeezed: int, *, name: str) -> Any:
     return keras.layers.Multiply(name=f"{name}_excite")([x, gate])
 
 
-def with_embedding(pooled: Any, bottleneck: int | None) -> Any:
-    """The embedding: the pooled features, or a linear layer on them."""
-    if bottleneck is None:
+def with_embedding(pooled: Any, bottleneck: int | None, kept: Sequence[int] | None = None) -> Any:
+    """The embedding: the pooled features, or a linear layer on them; of its values, all or those at some places.
+
+    Raises:
+        ValueError: if `bottleneck` is not positive, or `kept` is not an ascending list of the embedding's places.
+    """
+    if bottleneck is not None:
+        if bottleneck < 1:
+            raise ValueError(f"bottleneck must be a positive size or None, got {bottleneck}.")
+        pooled = keras.layers.Dense(bottleneck, name="bottleneck")(pooled)
+    if kept is None:
         return pooled
-    if bottleneck < 1:
-        raise ValueError(f"bottleneck must be a positive size or None, got {bottleneck}.")
-    return keras.layers.Dense(bottleneck, name="bottleneck")(pooled)
+    size = pooled.shape[-1]
+    if not kept or list(kept) != sorted(set(kept)) or not all(type(i) is int and 0 <= i < size for i in kept):
+        raise ValueError(
+            f"kept must be ascending whole numbers from 0 to {size - 1}, got {str(kept)[:60]}. None keeps all."
+        )
+    return Select(kept, name="kept")(pooled)
+
+
+class Select(keras.layers.Layer):
+    """Of `(batch, dim)`, the values at some places."""
+
+    def __init__(self, kept: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.kept = tuple(kept)
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.take(inputs, self.kept, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "kept": self.kept}
 
 
 def scaled(channels: int, width: float) -> int:

@@ -3,6 +3,8 @@
 Howard et al. 2017, arXiv:1704.04861, Table 1; the cut is Shor et al. 2020, section 5.2.6.
 """
 
+from collections.abc import Sequence
+
 import keras
 
 from trill.networks import blocks
@@ -23,6 +25,7 @@ def mobilenet(
     pooling: blocks.Pooling = "average",
     bottleneck: int | None = None,
     batch_norm: bool = False,
+    kept: Sequence[int] | None = None,
 ) -> keras.Model:
     """Build the student network.
 
@@ -34,6 +37,7 @@ def mobilenet(
         bottleneck: size of a linear layer after pooling, or None for the pooled features.
         batch_norm: normalise by batch statistics instead of adding a bias. Trains faster on regression targets;
             the triplet loss wants none (Shor et al. 2020, section 3.1).
+        kept: places of the values that the embedding consists of, ascending; None for all.
 
     Returns:
         A model from log-mel `(batch, 96, 64)` to taps `block5` `(batch, 12, 8, 256)`, `final` `(batch, 6, 4, 512)`
@@ -54,6 +58,6 @@ def mobilenet(
         x = blocks.depthwise(x, 3, stride=stride, batch_norm=batch_norm, name=f"block{index}_depthwise")
         x = blocks.conv(x, blocks.scaled(channels, width), 1, batch_norm=batch_norm, name=f"block{index}_pointwise")
         outputs[f"block{index}"] = x
-    embedding = blocks.with_embedding(blocks.pool(x, pooling), bottleneck)
+    embedding = blocks.with_embedding(blocks.pool(x, pooling), bottleneck, kept)
     taps = {"embedding": embedding, "final": x, "block5": outputs["block5"]}
     return keras.Model(log_mel, taps, name="mobilenet")

@@ -4,6 +4,7 @@ Howard et al. 2019, arXiv:1905.02244, Tables 1 and 2, up to the last convolution
 replaced by the optional bottleneck (Peplinski et al. 2021, arXiv:2011.04609, section 3.1).
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -60,6 +61,7 @@ def mobilenet_v3(
     pooling: blocks.Pooling = "average",
     bottleneck: int | None = None,
     batch_norm: bool = True,
+    kept: Sequence[int] | None = None,
 ) -> keras.Model:
     """Build a mobile network.
 
@@ -71,6 +73,7 @@ def mobilenet_v3(
         pooling: "average" over time and frequency, "time" (over time alone, bands kept) or "flatten".
         bottleneck: size of a linear layer after pooling, or None for the pooled features.
         batch_norm: normalise by batch statistics, as published, instead of adding a bias.
+        kept: places of the values that the embedding consists of, ascending; None for all.
 
     Returns:
         A model from log-mel `(batch, 96, 64)` to taps `final` `(batch, 3, 2, c)` and `embedding` `(batch, d)`, where
@@ -105,7 +108,7 @@ def mobilenet_v3(
             name=f"block{index}",
         )
     x = blocks.conv(x, scaled(6 * BLOCKS[size][-1][2]), 1, batch_norm=batch_norm, activation="hard_swish", name="final")
-    embedding = blocks.with_embedding(blocks.pool(x, pooling), bottleneck)
+    embedding = blocks.with_embedding(blocks.pool(x, pooling), bottleneck, kept)
     return keras.Model(log_mel, {"embedding": embedding, "final": x}, name="mobilenet_v3")
 
 

@@ -29,6 +29,7 @@ def resnetish(
     bottleneck: int | None = 512,
     normalize: bool = False,
     taps: Sequence[str] = TAPS,
+    kept: Sequence[int] | None = None,
 ) -> keras.Model:
     """Build the teacher network.
 
@@ -40,6 +41,7 @@ def resnetish(
         normalize: whether embeddings have length 1 (the triplet loss compares those), or leave the network as they are.
         taps: which outputs to keep; layers that no tap needs are left out, so `["layer19"]` holds 9.0 M parameters
             and 1.50 G multiply-adds instead of 24.5 M and 1.85 G.
+        kept: places of the values that the embedding consists of, ascending; None for all.
 
     Returns:
         A model from log-mel `(batch, 96, 64)` to taps `embedding` `(batch, 512)` and `layer19` `(batch, 6, 4, 512)`,
@@ -71,7 +73,7 @@ def resnetish(
             )
             if index == 1:
                 layer19 = first  # of the last stage, once the loop is through
-    embedding = blocks.with_embedding(blocks.pool(x, "average"), bottleneck)
+    embedding = blocks.with_embedding(blocks.pool(x, "average"), bottleneck, kept)
     if normalize:
         embedding = keras.layers.UnitNormalization(name="normalize")(embedding)
     outputs = {"embedding": embedding, "layer19": layer19}
