@@ -17,6 +17,8 @@ import numpy as np
 from trill import audio, examples
 from trill.errors import ModelError, optional
 from trill.manifests import find_clips
+from trill.training.augment import chain
+from trill.training.effects import TELEPHONE_HZ, codec
 from trill.windows import frame
 
 # Operators with weights; the name of an operator is that of its output. A tap is renamed, so exclude, do not include.
@@ -153,7 +155,7 @@ CALIBRATION_VOICES = ("anna", "ben")  # of the bundled clips; the other two veri
 
 
 def representative_windows(folder: str | os.PathLike[str] | None, window_samples: int, sample_rate: int) -> np.ndarray:
-    """Windows whose ranges a calibrated file represents: as they are, at full scale and quiet.
+    """Windows whose ranges a calibrated file represents: as they are, at full scale and quiet, and by telephone.
 
     Args:
         folder: sound to take them from, spread evenly over its files; None for two of the bundled voices.
@@ -180,7 +182,11 @@ def representative_windows(folder: str | os.PathLike[str] | None, window_samples
             f"reach {MIN_LEVEL:g} of full scale, got {len(loud)} of {len(windows)} in {folder or 'the bundled clips'}. "
             "Ten seconds of speech as the model will hear it are a start, a minute of several voices is better."
         )
-    return np.concatenate([windows, loud, 0.03 * loud]).astype(np.float32)
+    heard = np.concatenate([windows, loud, 0.03 * loud]).astype(np.float32)
+    if sample_rate < 2 * TELEPHONE_HZ[1]:
+        return heard
+    telephone, rng = chain([codec(low_bits=8, high_bits=8, sample_rate=sample_rate)]), np.random.default_rng(0)
+    return np.concatenate([heard, [telephone(window, rng) for window in heard]])
 
 
 def _spread(items: Any) -> Any:

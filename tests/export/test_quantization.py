@@ -49,12 +49,19 @@ def test_what_is_seen_sets_the_range(tiny):
 
 def test_bundled_speech_represents_by_default():
     windows = representative_windows(None, 15_600, 16_000)
-    assert windows.dtype == np.float32
     assert windows.shape[1:] == (15_600,)
-    assert len(windows) >= 3 * quantization.MIN_WINDOWS
+    assert windows.dtype == np.float32
+    assert len(windows) >= 6 * quantization.MIN_WINDOWS
     peaks = np.abs(windows).max(axis=1)
     assert peaks.max() == 1, "at full scale"
     assert (peaks < 0.05).sum() >= quantization.MIN_WINDOWS, "quiet"
+    plain, by_telephone = np.split(np.abs(np.fft.rfft(windows))[:, 4 * 975 :].sum(axis=1), 2)  # above 4 kHz
+    assert np.median(by_telephone / plain) < 0.02
+
+
+def test_what_no_telephone_has_room_in_is_represented_without():
+    half = len(representative_windows(None, 15_600, 16_000)) / 2
+    assert len(representative_windows(None, 3_900, 4_000)) == half
 
 
 def write(folder, **sounds):
@@ -65,7 +72,7 @@ def write(folder, **sounds):
 
 def test_a_folder_represents(tmp_path):
     folder = write(tmp_path, a=tone(10), b=0.5 * tone(10))
-    assert len(representative_windows(folder, 15_600, 16_000)) == pytest.approx(3 * 2 * 20, abs=12)
+    assert len(representative_windows(folder, 15_600, 16_000)) == pytest.approx(6 * 2 * 20, abs=24)
 
 
 def test_a_large_folder_is_sampled(tmp_path, monkeypatch):
@@ -73,7 +80,7 @@ def test_a_large_folder_is_sampled(tmp_path, monkeypatch):
     folder = write(tmp_path, **{f"clip{index}": tone(2) for index in range(25)})
     read = []
     monkeypatch.setattr(quantization.audio, "read", lambda path, **_: read.append(path) or np.ones(32_000))
-    assert len(representative_windows(folder, 15_600, 16_000)) <= 3 * 10
+    assert len(representative_windows(folder, 15_600, 16_000)) <= 6 * 10
     assert len(read) <= 10
 
 
