@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from trill import files
+from trill import files, modelfile, presets
 
 ROUNDS = 7
 SECONDS = 20.0  # of sound in a round, about
@@ -158,6 +158,9 @@ def quality(folder: Path) -> dict[str, float]:
 
 
 def shown(name: str) -> str:
+    packaged = {f"{modelfile.read(presets.locate(each))[1].identity}:embedding": each for each in presets.list_models()}
+    if name in packaged:
+        return packaged[name]
     for begin, form in NAMES.items():
         if name.startswith(begin):
             return form.format(name.rpartition("-")[2])
@@ -183,10 +186,14 @@ def draw(cost: dict[str, Any], means: dict[str, float], output: Path) -> None:
         mine = name.endswith(":embedding") and not name.startswith("random")
         color, y = (OURS if mine else OTHERS), means[name]
         axes.scatter(x, y, s=70 if mine else 40, color=color, zorder=3)
-        # The lower of two neighbours has its label below.
-        below = any(abs(np.log10(x / times[each])) < 0.5 and 0 < means[each] - y < 0.05 for each in times)
-        axes.annotate(f"{shown(name)}, {y:.3f}", (x, y), xytext=(0, -17 if below else 8), textcoords="offset points",
-                      ha="center", color=color, weight="bold" if mine else "normal", zorder=2,
+        # The lower of two neighbours has its label below; ours, which crowd, away from the other.
+        higher = [np.log10(times[each] / x) for each in times if 0 < means[each] - y < 0.05]
+        nearest = min(higher, key=abs, default=1.0)
+        place, align = ((0, 8), "center") if abs(nearest) >= 0.5 else ((0, -17), "center")
+        if mine and abs(nearest) < 0.5:
+            place, align = ((-9, -4), "right") if nearest > 0 else ((9, -4), "left")
+        axes.annotate(f"{shown(name)}, {y:.3f}", (x, y), xytext=place, textcoords="offset points",
+                      ha=align, color=color, weight="bold" if mine else "normal", zorder=2,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     axes.set(xscale="log", xlabel=f"milliseconds a second of sound, one thread ({cost['machine']})")
     axes.set_ylabel("mean UAR, ten dev tasks")

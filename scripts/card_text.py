@@ -31,6 +31,7 @@ def render(card: dict[str, Any]) -> str:
     """The card as Markdown; the same JSON gives the same bytes."""
     made = [INTRODUCTION.format(**card), _facts(card), f"## Made from\n\n{card['training'].strip()}", _teachers(card)]
     made += [_data(card["data"]), _noise(card["noise"]), _scores(card), _leakage(card), _robustness(card)]
+    made += [_siblings(card)] if card["siblings"] else []
     made.append("## Limits\n\n" + "\n".join(f"- {each}" for each in card["limits"]))
     return "\n\n".join(made) + "\n"
 
@@ -116,6 +117,24 @@ def _robustness(card: dict[str, Any]) -> str:
         for name, each in card["robustness"].items()
     ]
     return f"{ROBUSTNESS}\n{_table(['sound', 'mean', 'interval', *tasks], rows)}"
+
+
+def _siblings(card: dict[str, Any]) -> str:
+    conditions = list(card["robustness"])
+    rows = [
+        [
+            f"`{each['name']}`",
+            each["quantization"],
+            f"{each['megabytes']:g}",
+            f"{each['milliseconds']:.2f}",
+            short(each["mean"]),
+            *(short(each["robustness"][name], "+") for name in conditions),
+            f"`{each['sha256']}`",
+        ]
+        for each in card["siblings"]
+    ]
+    head = ["model", "weights as", "MB", "ms a second", "mean", *conditions, "SHA-256"]
+    return f"## The same network, another file\n\n{_table(head, rows)}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

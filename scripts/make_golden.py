@@ -1,6 +1,6 @@
 """Write golden vectors of a model: inputs any language can make, and what they must embed to.
 
-python scripts/make_golden.py trill/weights/mobilenet-2.tflite -o golden.json
+python scripts/make_golden.py trill/weights/mobilenet-3.tflite -o golden.json
 
 docs/on-device.md says how a port uses them. Same model, same machine: same bytes.
 """

@@ -148,14 +148,18 @@ class Plan:
         return [tool("trill-export"), "convert", self.network(seed), "-o", self.file(seed), "--overwrite"]
 
     def score(self, seeds: list[int]) -> list[Command]:
-        score, noise = self.made_of["score"], str(self.speech / self.made_of["speech"]["noise"])
-        always = ["--suite", str(self.speech / self.made_of["speech"]["dev"]), "--protocol", score["protocol"]]
-        always = [tool("noss"), "run", *always, "-o", str(self.work / "results")]
         first, *others = map(self.file, seeds)
-        altered = [part for name in score["conditions"] for part in ("--condition", name)]
-        made = [[*always, "-r", first, "--leakage", *altered, "--noise", noise]]
-        made += [[*always, "-r", other] for other in others]
-        return [*made, [*always, *(part for spec in score["baselines"] for part in ("-r", spec))]]
+        made = [[*self.judge(), "-r", first, "--leakage", *self.altered()]]
+        made += [[*self.judge(), "-r", other] for other in others]
+        return [*made, [*self.judge(), *(part for spec in self.made_of["score"]["baselines"] for part in ("-r", spec))]]
+
+    def judge(self) -> Command:
+        dev, protocol = str(self.speech / self.made_of["speech"]["dev"]), self.made_of["score"]["protocol"]
+        return [tool("noss"), "run", "--suite", dev, "--protocol", protocol, "-o", str(self.work / "results")]
+
+    def altered(self) -> Command:
+        conditions = [part for name in self.made_of["score"]["conditions"] for part in ("--condition", name)]
+        return [*conditions, "--noise", str(self.speech / self.made_of["speech"]["noise"])]
 
     def package(self, seeds: list[int]) -> list[Command]:
         python, results, cost = sys.executable, str(self.work / "results"), str(self.work / "cost.json")
@@ -164,8 +168,9 @@ class Plan:
         noise = str(self.speech / self.made_of["speech"]["noise"])
         return [
             [python, "scripts/package_model.py", self.network(seeds[0])],
+            [*self.judge(), "-r", f"{self.name}-int8", *self.altered()],  # which is there by now
             [python, "scripts/fit_calibration.py", self.name, *(str(Path(each).parent) for each in self.manifests)],
-            [python, "benchmarks/quality_cost.py", "measure", "-r", self.name, "-o", cost],
+            [python, "benchmarks/quality_cost.py", "measure", "-r", self.name, "-r", f"{self.name}-int8", "-o", cost],
             [python, "scripts/model_card.py", self.name, "--results", results, "--benchmark", cost, *corpora,
              "--noise", noise, "--recipe", self.recipe, *by_seed],
         ]  # fmt: skip

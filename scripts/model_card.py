@@ -2,7 +2,7 @@
 
     python scripts/model_card.py mobilenet --results results/ --benchmark cost.json \\
         --manifest speech/train/manifest.csv --manifest speech/more/manifest.csv --noise speech/noise/manifest.csv
-    python scripts/model_card.py --render trill/weights/mobilenet-2.json
+    python scripts/model_card.py --render trill/weights/mobilenet-3.json
 
 The facts are what nobody can measure: teachers, titles of corpora, limits (docs/models.md lists them). All else is
 read: scores, leakage and losses from results of `noss run`, data from the manifests' columns, size from the files, time
@@ -60,6 +60,7 @@ def collect(
     path = presets.locate(model)
     card = modelfile.read(path)[1]
     scores = _Scores(found, f"{card.identity}:embedding", facts, seeds, missing)
+    siblings = [name for name, row in presets.presets().items() if row["card"] == f"{path.stem}.md" and name != model]
     content = {
         "name": card.name,
         "version": card.version,
@@ -78,10 +79,31 @@ def collect(
         "recipe": {"file": recipe.name, "sha256": files.sha256(recipe)},
         **{name: facts[name] for name in ("description", "front_end", "teachers", "training", "limits")},
         **scores.all(),
+        "siblings": [sibling(name, facts, found, benchmark, missing) for name in siblings],
     }
     if missing:
         raise SystemExit("The card lacks:\n" + "\n".join(f"- {what}" for what in missing))
     return json.loads(json.dumps(content, allow_nan=False))
+
+
+def sibling(name: str, facts: dict[str, Any], found: list, benchmark: dict, missing: list[str]) -> dict[str, Any]:
+    """The same network as another file."""
+    path = presets.locate(name)
+    card = modelfile.read(path)[1]
+    scores = _Scores(found, f"{card.identity}:embedding", facts, {}, missing)
+    altered = scores.robustness()
+    time = milliseconds(benchmark, card.identity, missing)
+    if missing:
+        return {}
+    return {
+        "name": name,
+        "quantization": card.quantization,
+        "megabytes": round(path.stat().st_size / 1e6, 2),
+        "sha256": files.sha256(path),
+        "milliseconds": time["second"],
+        "mean": scores.mean_of(scores.name),
+        "robustness": {condition: each["score"] for condition, each in altered.items()},
+    }
 
 
 def network(weights: Path, card: modelfile.ModelCard, missing: list[str]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Put a trained network into the package: the model file, its row in presets.toml, and its Keras weights in recipes/.
+"""Put a trained network into the package: model files, their rows in presets.toml, and the Keras weights in recipes/.
 
-python scripts/package_model.py runs/models/mobilenet-2-seed0/last.safetensors
+python scripts/package_model.py runs/models/mobilenet-3-seed0.safetensors
 
-It is exported as `trill-export` does and called by the name and version that it carries. Afterwards come the
-background of its personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
+It is called by the name and version that it carries: NAME as float16, NAME-int8 in eight bits. Afterwards come what
+both share: the background of personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
 """
 
 import argparse
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from trill import files, presets
 
-QUANTIZATION = "float16"
+QUANTIZATIONS = {"": "float16", "-int8": "int8"}  # by what the name ends in
 KEPT = Path(__file__).parents[1] / "recipes/weights"
-ROW = '[{name}]\nfile = "{stem}.tflite"\nsha256 = "{sha256}"\ncard = "{stem}.md"\nmultiply_adds = {multiply_adds}\n'
+ROW = '[{name}]\nfile = "{file}"\nsha256 = "{sha256}"\ncard = "{stem}.md"\nmultiply_adds = {multiply_adds}\n'
 
 
 def main() -> None:
@@ -24,27 +24,34 @@ def main() -> None:
     package(parser.parse_args().weights)
 
 
-def package(weights: Path, kept: Path = KEPT) -> Path:
-    """Export, copy, and name it; tell what is left over of the version before."""
+def package(weights: Path, kept: Path = KEPT) -> list[Path]:
+    """Export, copy, and name; tell what is left over of the version before."""
     from export.tflite import export_network
     from trill.networks import saving
     from trill.networks.counting import multiply_adds
 
     network, config = saving.load(weights)
     stem = f"{config.name}-{config.version}"
-    packaged = presets.WEIGHTS / f"{stem}.tflite"
-    export_network(network, config, packaged, QUANTIZATION)
     if weights.absolute() != (kept / f"{stem}.safetensors").absolute():
         shutil.copyfile(weights, kept / f"{stem}.safetensors")
-    row = ROW.format(name=config.name, stem=stem, sha256=files.sha256(packaged), multiply_adds=multiply_adds(network))
-    text = presets.PRESETS.read_text(encoding="utf-8")
-    text, replaced = re.subn(rf"\[{re.escape(config.name)}\]\n(?:[^\[\n].*\n?)*", row, text)
-    with files.write_atomically(presets.PRESETS) as temporary:
-        temporary.write_text(text if replaced else f"{text}\n{row}", encoding="utf-8")
+    packaged = [presets.WEIGHTS / f"{stem}{ending}.tflite" for ending in QUANTIZATIONS]
+    for file, (ending, quantization) in zip(packaged, QUANTIZATIONS.items(), strict=True):
+        export_network(network, config, file, quantization)
+        facts = {"file": file.name, "sha256": files.sha256(file), "multiply_adds": multiply_adds(network)}
+        name_it(f"{config.name}{ending}", ROW.format(name=f"{config.name}{ending}", stem=stem, **facts))
     for old in presets.WEIGHTS.glob(f"{config.name}-*"):
-        if old.stem.rpartition("-")[0] == config.name and not old.name.startswith(f"{stem}."):
+        ours = re.fullmatch(rf"{re.escape(config.name)}-([^-]+?)(-int8)?\.(tflite|md|json|speech\.npz)", old.name)
+        if ours and ours[1] != config.version:
             print(f"{old} is no longer named: git rm it, and its Keras weights")
     return packaged
+
+
+def name_it(name: str, row: str) -> None:
+    """Put a row in the place of its namesake, or at the end."""
+    text = presets.PRESETS.read_text(encoding="utf-8")
+    text, replaced = re.subn(rf"\[{re.escape(name)}\]\n(?:[^\[\n].*\n?)*", row, text)
+    with files.write_atomically(presets.PRESETS) as temporary:
+        temporary.write_text(text if replaced else f"{text}\n{row}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -255,19 +255,23 @@ def test_info_shows_a_packaged_model_or_a_file():
     for fact in (
         f"mobilenet, version {card.version}",
         "0.975 s of mono sound at 16000 Hz",
-        "embedding (2048)",
+        "embedding (1536)",
         card.sha256,
     ):
         assert fact in text
     assert text == trill_command("info", trill.presets.locate("mobilenet")).stdout
-    assert trill_command("info").stdout.startswith(text)
+    of_all = trill_command("info").stdout
+    assert of_all.startswith(text)
+    assert f"\nmodel    mobilenet, version {card.version}, called mobilenet-int8\n" in of_all
 
 
 def test_info_prints_json():
     cards = json.loads(trill_command("info", "--json").stdout)
-    assert [card["name"] for card in cards] == trill.list_models() == ["mobilenet", "tiny"]
+    assert trill.list_models() == ["mobilenet", "mobilenet-int8", "tiny", "tiny-int8"]
+    assert [card["name"] for card in cards] == ["mobilenet", "mobilenet", "tiny", "tiny"]
+    assert [card["quantization"] for card in cards] == ["float16", "int8"] * 2
     card = cards[0]
-    assert card["taps"]["embedding"] == [2048]
+    assert card["taps"]["embedding"] == [1536]
     assert card["sha256"] == trill.load().card.sha256
 
 
@@ -284,9 +288,9 @@ def test_demo_shows_a_table_and_writes_it(here):
     result = trill_command("demo", "-o", "a/b")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("8 clips -> embeddings of shape (8, 2048), in ")
+    assert lines[0].startswith("8 clips -> embeddings of shape (8, 1536), in ")
     assert [line.split()[0] for line in lines[3:11]] == trill.examples.list_examples()
     assert all(line.split()[0] not in line.split()[1:] for line in lines[3:11])  # none is its own neighbour
     with np.load("a/b/embeddings.npz") as found:
-        assert found["x"].shape == (8, 2048)
+        assert found["x"].shape == (8, 1536)
     assert trill_command("demo", "-o", "a/b").exit_code == 0

@@ -68,7 +68,8 @@ def test_every_command_has_options_that_there_are(shared):
     one = [
         "trill-distill targets", *["trill-distill train", "trill-distill prune", "trill-export convert"] * 2,
         *["noss run"] * 3,
-        "scripts/package_model.py", "scripts/fit_calibration.py", "benchmarks/quality_cost.py", "scripts/model_card.py",
+        "scripts/package_model.py", "noss run",
+        "scripts/fit_calibration.py", "benchmarks/quality_cost.py", "scripts/model_card.py",
     ]  # fmt: skip
     baselines = one.index("scripts/package_model.py") - 1  # of the second model they are there
     assert asked == [*one, *one[:baselines], *one[baselines + 1 :]]
@@ -138,27 +139,30 @@ def test_a_package_is_named_by_what_the_weights_say(tiny, package, tmp_path, cap
 
     shutil.copyfile(tiny.safetensors, tmp_path / "last.safetensors")
     before = tomllib.loads((package / "presets.toml").read_text())
-    before.pop("tiny")
-    (package / "tiny-1.1.tflite").touch()
-    (package / "tiny-small-1.tflite").touch()
-    file = package_model.package(tmp_path / "last.safetensors", package / "kept")
-    assert file.name == "tiny-1.2.tflite"
-    assert trill.load(file).card.quantization == "float16"
+    for name in ("tiny", "tiny-int8"):
+        before.pop(name, None)
+    for old in ("tiny-1.1.tflite", "tiny-1.1-int8.tflite", "tiny-small-1.tflite"):
+        (package / old).touch()
+    made = package_model.package(tmp_path / "last.safetensors", package / "kept")
+    assert [file.name for file in made] == ["tiny-1.2.tflite", "tiny-1.2-int8.tflite"]
+    assert [trill.load(file).card.quantization for file in made] == ["float16", "int8"]
     assert saving.load(package / "kept/tiny-1.2.safetensors")[1] == tiny.config
     rows = tomllib.loads((package / "presets.toml").read_text())
-    assert rows.pop("tiny") == {
-        "file": "tiny-1.2.tflite", "sha256": files.sha256(file), "card": "tiny-1.2.md",
-        "multiply_adds": multiply_adds(tiny.network),
-    }  # fmt: skip
+    for name, file in zip(("tiny", "tiny-int8"), made, strict=True):
+        assert rows.pop(name) == {
+            "file": file.name, "sha256": files.sha256(file), "card": "tiny-1.2.md",
+            "multiply_adds": multiply_adds(tiny.network),
+        }  # fmt: skip
     assert rows == before
     said = capsys.readouterr().out
     assert "tiny-1.1.tflite is no longer named" in said
+    assert "tiny-1.1-int8.tflite is no longer named" in said
     assert "tiny-small" not in said
+    assert "tiny-1.2" not in said
 
-    once = (package / "presets.toml").read_bytes()
     package_model.package(package / "kept/tiny-1.2.safetensors", package / "kept")
-    assert tomllib.loads(once.decode())["tiny"]["card"] in (package / "presets.toml").read_text()
-    assert (package / "presets.toml").read_text().count("[tiny]") == 1
+    text = (package / "presets.toml").read_text()
+    assert (text.count("[tiny]"), text.count("[tiny-int8]")) == (1, 1)
 
 
 # The picture.

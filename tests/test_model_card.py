@@ -70,16 +70,19 @@ def desk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("card")
     manifest = write_clips(folder / "corpus")
     asked = ("--manifest", manifest, "--label", "loudness", "--protocol", "referee", "-q")
-    noss(
-        "run", *asked, "-r", "mobilenet", "-r", "log-mel", "-o", folder / "out", "--leakage", "--condition", "telephone"
-    )
+    asked += ("-o", folder / "out", "--condition", "telephone")
+    noss("run", *asked, "-r", "mobilenet", "-r", "log-mel", "--leakage")
+    noss("run", *asked, "-r", "mobilenet-int8")
     with (folder / "trained.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "speaker", "language", "source", "licence", "duration"])
         rows.writerows([f"{n}.wav", f"voice {n % 3}" if n else "", "en", "town", "CC BY", 1800] for n in range(5))
     (folder / "facts.toml").write_text(FACTS)
-    row = {"representation": f"{trill.load().name}:embedding", "milliseconds": 1.234}
-    (folder / "cost.json").write_text(json.dumps({"machine": "an abacus", "rows": [row]}))
+    rows = [
+        {"representation": trill.load(name).name, "milliseconds": milliseconds}
+        for name, milliseconds in (("mobilenet", 1.234), ("mobilenet-int8", 0.567))
+    ]
+    (folder / "cost.json").write_text(json.dumps({"machine": "an abacus", "rows": rows}))
     return folder
 
 
@@ -107,6 +110,9 @@ def test_a_card_of_what_was_measured(desk, tmp_path):
     text = (tmp_path / "card.md").read_text()
     assert "1.23 ms a second" in text
     assert f"The mean by seed: seed 7 {content['mean']['score']:.3f}".replace("0.", ".") in text
+    (sibling,) = content["siblings"]
+    assert (sibling["name"], sibling["quantization"], sibling["milliseconds"]) == ("mobilenet-int8", "int8", 0.567)
+    assert f"| `mobilenet-int8` | int8 | {sibling['megabytes']} | 0.57 | " in text
     assert "Voices of a town (CC BY) | CC BY | en | 150 | 5 | 3 |" in text
     (tmp_path / "card.md").write_text("")
     subprocess.run([sys.executable, "scripts/model_card.py", "--render", tmp_path / "card.json"], cwd=ROOT, check=True)

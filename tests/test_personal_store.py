@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import trill
 from tests.personal_voices import DIM, toy, voices
 from trill import ModelError, PersonalHead
 from trill.personal import store
@@ -25,6 +26,15 @@ def folder(tmp_path):
         head.add_embeddings(label, rows)
     head.save(tmp_path / "head")
     return tmp_path / "head"
+
+
+def test_a_head_finds_the_packaged_file_that_made_it(tmp_path):
+    head = PersonalHead(model="mobilenet-int8")
+    head.add("anna", trill.example("anna_calm"))
+    head.save(tmp_path / "head")
+    assert PersonalHead.load(tmp_path / "head").predict(trill.example("anna_calm")).label == "anna"
+    with pytest.raises(ModelError, match=r"was made with mobilenet .*, and this is mobilenet "):
+        PersonalHead.load(tmp_path / "head", "mobilenet")
 
 
 def npz(folder):

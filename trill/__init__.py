@@ -2,7 +2,7 @@
 
 >>> import trill
 >>> trill.embed(trill.example("anna_calm")).shape
-(2048,)
+(1536,)
 """
 
 import importlib

@@ -187,19 +187,18 @@ def info(model: str | None, as_json: bool) -> None:
     from trill.presets import list_models
 
     # Also of files that embed no waveform of one window, which `load` refuses.
-    cards = [
-        modelfile.read(name)[1] if name.endswith(".tflite") else load(name).card
-        for name in ([model] if model else list_models())
-    ]
+    names = [model] if model else list_models()
+    cards = [modelfile.read(name)[1] if name.endswith(".tflite") else load(name).card for name in names]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(card) for card in cards], indent=1))
         return
-    for index, card in enumerate(cards):
+    for index, (name, card) in enumerate(zip(names, cards, strict=True)):
         if index:
             click.echo()
-        taps = ", ".join(f"{name} ({' x '.join(map(str, shape))})" for name, shape in card.taps.items())
+        called = "" if model or name == card.name else f", called {name}"
+        taps = ", ".join(f"{tap} ({' x '.join(map(str, shape))})" for tap, shape in card.taps.items())
         facts = {
-            "model": f"{card.name}, version {card.version}",
+            "model": f"{card.name}, version {card.version}{called}",
             "what": card.description,
             "takes": ("log-mel of " if card.input == "log-mel" else "")
             + f"{card.window_samples / card.sample_rate:.3f} s of mono sound at {card.sample_rate} Hz"
@@ -212,11 +211,11 @@ def info(model: str | None, as_json: bool) -> None:
             "source": card.source_sha256,
             "sha256": card.sha256,
         }
-        for name, value in facts.items():
+        for fact, value in facts.items():
             if value:
-                click.echo(f"{name:8s} {value}")
+                click.echo(f"{fact:8s} {value}")
         for sounds, figures in card.verification.items():
-            click.echo(f"verified {sounds}: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
+            click.echo(f"verified {sounds}: " + ", ".join(f"{fact} {value:.3g}" for fact, value in figures.items()))
 
 
 @main.command()

@@ -105,7 +105,5 @@ def test_what_packaged_models_say_is_counted(name):
     from trill.networks.counting import multiply_adds
 
     row = presets.presets()[name]
-    network, _ = saving.load(
-        Path(__file__).parents[2] / "recipes/weights" / row["file"].replace(".tflite", ".safetensors")
-    )
+    network, _ = saving.load(Path(__file__).parents[2] / "recipes/weights" / row["card"].replace(".md", ".safetensors"))
     assert row["multiply_adds"] == multiply_adds(network)

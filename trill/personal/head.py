@@ -282,7 +282,7 @@ class PersonalHead:
 
         Args:
             folder: of the head.
-            model: as for a new head; None for the packaged model of the name that the head was made with.
+            model: as for a new head; None for the packaged model that the head was made with.
             background: as for a new head; it is not saved with it.
 
         Raises:
@@ -290,7 +290,8 @@ class PersonalHead:
                 loaded.
         """
         saved = store.read(folder)
-        embedder = model if isinstance(model, Embedder) else load(saved.model["name"] if model is None else model)
+        chosen = store.packaged(saved.model) if model is None else model
+        embedder = chosen if isinstance(chosen, Embedder) else load(chosen)
         embedder = store.same_model(embedder, saved.model, folder)
         head = cls(saved.labels, embedder, threshold=saved.threshold, method=saved.method, background=background)
         head._state = dataclasses.replace(head._state, clips=saved.clips)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from trill import modelfile, presets
 from trill.embedder import Embedder
 from trill.errors import ModelError
 from trill.files import write_atomically
@@ -61,6 +62,14 @@ def model_of(embedder: Embedder) -> dict[str, Any]:
         "tap": embedder.tap,
         "hop_samples": embedder.hop_samples,
     }
+
+
+def packaged(model: Mapping[str, Any]) -> str:
+    """The name of the packaged model that a head was made with; where none is that, of the one it would be called."""
+    called = model["name"]
+    names = [name for name in presets.list_models() if name == called or name.startswith(f"{called}-")]
+    same = (name for name in names if modelfile.read(presets.locate(name))[1].sha256 == model["sha256"])
+    return next(same, called)
 
 
 def same_model(embedder: Embedder, model: Mapping[str, Any], folder: str | os.PathLike[str]) -> Embedder:
