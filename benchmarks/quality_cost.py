@@ -189,9 +189,12 @@ def draw(cost: dict[str, Any], means: dict[str, float], output: Path) -> None:
         # The lower of two neighbours has its label below; ours, which crowd, away from the other.
         higher = [np.log10(times[each] / x) for each in times if 0 < means[each] - y < 0.05]
         nearest = min(higher, key=abs, default=1.0)
-        place, align = ((0, 8), "center") if abs(nearest) >= 0.5 else ((0, -17), "center")
-        if mine and abs(nearest) < 0.5:
+        if abs(nearest) >= 0.5:
+            place, align = (0, 8), "center"
+        elif mine:
             place, align = ((-9, -4), "right") if nearest > 0 else ((9, -4), "left")
+        else:
+            place, align = (0, -17), "center"
         axes.annotate(f"{shown(name)}, {y:.3f}", (x, y), xytext=place, textcoords="offset points",
                       ha=align, color=color, weight="bold" if mine else "normal", zorder=2,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip

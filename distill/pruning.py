@@ -19,6 +19,7 @@ from trill.progress import progress
 
 MIN_CLIPS = 50  # of a corpus that is asked: fewer say little about deviations
 MAX_CLIPS = 120
+ROUNDING = 1e-6  # a deviation that is none
 
 
 def corpora_of(sources: Sequence[str]) -> dict[str, list[Path]]:
@@ -63,18 +64,29 @@ def embeddings_of(
                     rows.append(embedder.embed(path))
                 except AudioError:
                     unread += 1
-            found.append(np.stack(rows))
+            found += [np.stack(rows)] if rows else []
     return found, unread
 
 
 def variation(embeddings: Sequence[np.ndarray]) -> np.ndarray:
     """Of each value: its deviation over a corpus' clips, beside that of the corpus' median value, where it is least.
 
+    Raises:
+        ValueError: if there is no corpus, or one in which half of the values are the same in all clips.
+
     >>> variation([np.array([[0, 0, 0], [1, 2, 3]]), np.array([[0, 0, 0], [4, 2, 1]])])
     array([0.5, 1. , 0.5])
     """
-    deviations = np.stack([rows.std(axis=0) for rows in embeddings])
-    return np.asarray((deviations / np.median(deviations, axis=1, keepdims=True)).min(axis=0))
+    deviations = [rows.std(axis=0) for rows in embeddings]
+    silent = [
+        np.median(each) <= ROUNDING * np.abs(rows).max() for each, rows in zip(deviations, embeddings, strict=True)
+    ]
+    if not silent or any(silent):
+        raise ValueError(
+            f"values vary over the clips of every corpus, got {len(deviations)} corpora that could be read, or one of "
+            "a single sound. Leave it out, or give other speech."
+        )
+    return np.asarray(np.min([each / np.median(each) for each in deviations], axis=0))
 
 
 def dependable(varies: np.ndarray, count: int) -> np.ndarray:

@@ -63,6 +63,18 @@ def test_what_varies_in_every_corpus_is_kept_as_it_was(speech, network, tmp_path
         np.testing.assert_allclose(after, before[kept], rtol=0.01, atol=0.003 * np.abs(before).max())
 
 
+def test_speech_that_says_nothing_is_refused(speech, network, tmp_path):
+    asked = ("prune", network, tmp_path / "clips", "-o", tmp_path / "few.safetensors", "--keep", 5, "-q")
+    (tmp_path / "clips").mkdir()
+    for i in range(pruning.MIN_CLIPS):
+        (tmp_path / f"clips/{i}.wav").write_bytes(b"no sound")
+    assert "got 0 corpora that could be read" in refused(*asked)
+    for i in range(pruning.MIN_CLIPS):
+        soundfile.write(tmp_path / f"clips/{i}.wav", np.zeros(8_000), 16_000)
+    assert "or one of a single sound" in refused(*asked)
+    assert not (tmp_path / "few.safetensors").exists()
+
+
 def test_pruned_again_the_places_are_those_of_the_whole(network):
     few, config = pruning.prune(*saving.load(network), [3, 5, 8, 13])
     fewer, config = pruning.prune(few, config, [1, 3])
