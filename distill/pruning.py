@@ -78,10 +78,8 @@ def variation(embeddings: Sequence[np.ndarray]) -> np.ndarray:
     array([0.5, 1. , 0.5])
     """
     deviations = [rows.std(axis=0) for rows in embeddings]
-    silent = [
-        np.median(each) <= ROUNDING * np.abs(rows).max() for each, rows in zip(deviations, embeddings, strict=True)
-    ]
-    if not silent or any(silent):
+    loudest = [np.abs(rows).max() for rows in embeddings]
+    if not loudest or any(np.median(each) <= ROUNDING * most for each, most in zip(deviations, loudest, strict=True)):
         raise ValueError(
             f"values vary over the clips of every corpus, got {len(deviations)} corpora that could be read, or one of "
             "a single sound. Leave it out, or give other speech."
