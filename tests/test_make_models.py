@@ -108,7 +108,7 @@ def test_what_is_missing_is_said_before_anything_starts(shared, tmp_path):
     assert "trill-distill" not in said
     assert "yamnet" not in said
     (tmp_path / "new.toml").write_text(
-        (ROOT / "recipes/tiny.toml").read_text().replace('version = "1"', 'version = "9"')
+        (ROOT / "recipes/tiny.toml").read_text().replace('version = "2"', 'version = "9"')
     )
     assert "scripts/cards/tiny-9.toml: to be written" in make_models(shared, str(tmp_path / "new.toml"), code=1)
     assert shown(shared, str(tmp_path / "new.toml"), "--steps", "9")
