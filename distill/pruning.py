@@ -105,7 +105,7 @@ def prune(network: Any, config: Any, kept: Iterable[int]) -> tuple[Any, Any]:
     """A network that gives only some values of the embedding, and its description.
 
     Weights are rounded to eleven significant bits, as many as a model file of half precision stores: compressed, the
-    file is half as large.
+    file is two thirds as large.
 
     Args:
         network: of `trill.networks.saving`.
