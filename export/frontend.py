@@ -2,7 +2,9 @@
 
 Cooley & Tukey 1965, with the split that suits a frame of 400 samples in a transform of 512: sample n = 16 r + m, bin
 k = k1 + 32 k2. The inner transform over r has 25 inputs: the zeros that pad the frame are never multiplied. The outer
-one over m holds the twiddle factors. As the input is real, k1 = 0 ... 16 gives every bin or its mirror image.
+one over m holds the twiddle factors. As the input is real, k1 = 0 ... 16 gives every bin or its mirror image; and as k1 = 0
+and 16 are real themselves, they share a place as if they were one's real and imaginary part. So both products have the
+sizes that vectors like, and each bin but 0, which no mel band weighs, comes out once.
 
 XNNPACK runs both products; it has no FFT. `docs/decisions/frontend-form.md` has the figures.
 """
@@ -50,19 +52,19 @@ def matrices(config: FrontendConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Inner transform, outer transform and mel weights, float32.
 
     Returns:
-        `(r, 2 x k1)`, `(k1, 2 x m, 2 x k2)` and `(k1, k2, mel_bands)`, where `2 x` is real, then imaginary.
+        `(r, 2 x k1)`, `(k1, 2 x m, 2 x k2)` and `(k1, k2, mel_bands)`, where `2 x` is real, then imaginary; at k1 = 0
+        the first half of k2 is of k1 = 0, the second of the highest k1.
     """
-    size = config.fft_length
-    r, m = np.arange(config.frame_length // COLUMNS), np.arange(COLUMNS)
-    k1, k2 = np.arange(size // COLUMNS // 2 + 1), np.arange(COLUMNS)
-    inner = np.exp(-2j * np.pi * COLUMNS * np.multiply.outer(r, k1) / size)
-    twiddle = np.multiply.outer(k1, m)[:, :, None] / size
-    outer = np.exp(-2j * np.pi * (twiddle + np.multiply.outer(m, k2) / COLUMNS))
-    bins = k1[:, None] + size // COLUMNS * k2
-    bins = np.minimum(bins, size - bins)  # a mirror image has the same magnitude
-    # A bin that occurs twice is weighed once.
-    first = np.zeros(bins.shape, bool).ravel()
-    first[np.unique(bins, return_index=True)[1]] = True
-    mel = frontend.mel_matrix(config)[bins] * first.reshape(*bins.shape, 1)
-    blocks = np.block([[outer.real, outer.imag], [-outer.imag, outer.real]])
-    return np.hstack([inner.real, inner.imag]).astype("float32"), blocks.astype("float32"), mel.astype("float32")
+    size, length = config.fft_length, config.fft_length // COLUMNS  # of the whole transform, of the inner one
+    r, m, k1, k2 = map(np.arange, (config.frame_length // COLUMNS, COLUMNS, length // 2, COLUMNS))
+    waves = np.exp(-2j * np.pi * np.multiply.outer(r, np.arange(length // 2 + 1)) / length)
+    inner = np.hstack([waves.real[:, :-1], waves.real[:, -1:], waves.imag[:, 1:-1]])
+
+    bins = k1[:, None] + length * k2
+    bins[0] = np.concatenate([length * (k2[: COLUMNS // 2] + 1), length // 2 + length * k2[: COLUMNS // 2]])
+    turns = np.exp(-2j * np.pi * bins[:, None, :] * m[:, None] / size)
+    outer = np.block([[turns.real, turns.imag], [-turns.imag, turns.real]])
+    own = np.repeat(np.eye(2), COLUMNS // 2, axis=1)  # each real series gives the bins of its own half
+    outer[0] = np.block([[turns.real[0] * half, turns.imag[0] * half] for half in own])
+    mel = frontend.mel_matrix(config)[np.minimum(bins, size - bins)]  # a mirror image has the same magnitude
+    return inner.astype("float32"), outer.astype("float32"), mel.astype("float32")
