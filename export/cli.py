@@ -99,11 +99,13 @@ def convert(
 
     network, config = saving.load(model)
     if personal is not None:
-        if taps or without_frontend or dynamic or representative or probe:
+        if taps or without_frontend or dynamic or probe:
             raise ValueError("--personal takes a window of sound and gives its embedding: it goes with no other form.")
         from export.signatures import export_personal
 
-        card = export_personal(network, config, output, num_classes=personal, quantization=quantization)
+        card = export_personal(
+            network, config, output, num_classes=personal, quantization=quantization, representative=representative
+        )
         report(output, card, card.verification, as_json)
         return
     network, config, attachments = attach(network, config, model)  # of a fine-tuned network, its heads

@@ -31,6 +31,23 @@ class _AlignedBuilder(flatbuffers.Builder):
         return int(super().StartVector(item_size, count, 16 if item_size == 1 else alignment))
 
 
+def joined(model: schema.ModelT, other: schema.ModelT) -> schema.ModelT:
+    """`model` with the subgraphs and signatures of `other` behind its own; changes both. Metadata of `other` is lost."""
+    codes, buffers, graphs = len(model.operatorCodes), len(model.buffers), len(model.subgraphs)
+    for graph in other.subgraphs:
+        for tensor in graph.tensors:
+            tensor.buffer += buffers
+        for operator in graph.operators:
+            operator.opcodeIndex += codes
+            if isinstance(operator.builtinOptions, schema.CallOnceOptionsT):  # which makes the variables
+                operator.builtinOptions.initSubgraphIndex += graphs
+    for signature in other.signatureDefs:
+        signature.subgraphIndex += graphs
+    for part in ("operatorCodes", "buffers", "subgraphs", "signatureDefs"):
+        setattr(model, part, [*getattr(model, part), *getattr(other, part)])
+    return model
+
+
 def operators(model: schema.ModelT) -> list[str]:
     """The name of each operator code."""
     return [OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]

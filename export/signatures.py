@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export import quantization as quantizations
-from export.tflite import Form, embed_window, write_verified
+from export.flatbuffer import joined, pack, unpack
+from export.quantization import representative_windows
+from export.tflite import Form, convert_network, write_verified
 from trill.errors import ModelError
 from trill.modelfile import ModelCard
 from trill.networks.saving import NetworkConfig
@@ -104,6 +105,7 @@ def export_personal(
     num_classes: int = 16,
     batch: int = 8,
     quantization: str = "float32",
+    representative: str | os.PathLike[str] | None = None,
 ) -> ModelCard:
     """Convert a network with a head that can be trained, compare both with the file, and only then write it.
 
@@ -113,8 +115,8 @@ def export_personal(
         path: of the `.tflite` to write.
         num_classes: how many classes the head can tell apart at most.
         batch: embeddings in one step of training; smaller batches are padded with rows of weight 0.
-        quantization: of the network, a row of `export.quantization.QUANTIZATIONS` that is not calibrated; the head
-            stays float32.
+        quantization: of the network, a row of `export.quantization.QUANTIZATIONS`; the head stays float32.
+        representative: folder or manifest of sound for a calibrated quantization; None for bundled speech.
 
     Returns:
         The card as written; its only tap is the embedding.
@@ -124,34 +126,25 @@ def export_personal(
             written.
         ValueError: if another argument is out of range.
     """
-    mode = quantizations.row(quantization)
-    if mode.calibrated:
-        raise ValueError(f"a file that learns cannot be calibrated, got {quantization}. int8-weights is as small.")
     if num_classes < 2 or batch < 1:
         raise ValueError(f"a head needs two classes and a batch of one, got {num_classes} classes, a batch of {batch}.")
-    embedder = keras.Model(network.input, {"embedding": network.output["embedding"]}, name="personal")
-    flatbuffer, head = convert_personal(embedder, num_classes, batch)
-    flatbuffer = quantizations.quantize(flatbuffer, mode)
+    form = Form(taps=["embedding"])
+    frontend, windows = config.frontend, None
+    if representative is not None:
+        windows = representative_windows(representative, frontend.window_samples, frontend.sample_rate)
+    embedder = unpack(convert_network(network, quantization, form=form, representative=windows))
+    (signature,) = embedder.signatureDefs
+    signature.signatureKey = b"embed"
+    head = Head(num_classes, network.output["embedding"].shape[-1])
+    flatbuffer = pack(joined(embedder, unpack(convert_head(head, batch))))
     verify_head(flatbuffer, head, batch)
-    return write_verified(flatbuffer, network, config, Form(taps=["embedding"]), path, quantization)
+    return write_verified(flatbuffer, network, config, form, path, quantization)
 
 
-def convert_personal(network: keras.Model, num_classes: int, batch: int) -> tuple[bytes, Head]:
-    """Convert a network of one tap, the embedding, and a new head: see `export_personal`.
-
-    Returns:
-        A flatbuffer with the signatures `embed`, `train`, `infer`, `get_weights`, `set_weights`, and the head.
-    """
-    (dim,) = network.output["embedding"].shape[1:]
-    head = Head(num_classes, dim)
-    # Plain variables: what the converter finds in a Keras model it leaves uninitialised.
-    head.variables_of_network = [weight.value for weight in network.weights]
-
-    def embed(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": embed_window(network, waveform)["embedding"]}
-
+def convert_head(head: Head, batch: int) -> bytes:
+    """A flatbuffer with the signatures `train`, `infer`, `get_weights`, `set_weights`."""
+    num_classes, dim = head.state["weights"].shape
     inputs = {
-        embed: {"waveform": (1, *network.input.shape[1:])},
         head.infer: {"embedding": (1, dim)},
         head.train: {
             "embeddings": (batch, dim),
@@ -179,7 +172,8 @@ def convert_personal(network: keras.Model, num_classes: int, batch: int) -> tupl
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.experimental_enable_resource_variables = True
-        return converter.convert(), head
+        flatbuffer: bytes = converter.convert()
+        return flatbuffer
 
 
 def verify_head(flatbuffer: bytes, head: Head, batch: int, steps: int = 20, max_error: float = 1e-5) -> None:

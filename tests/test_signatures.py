@@ -268,7 +268,7 @@ def test_silence_has_no_direction(file):
     np.testing.assert_array_equal(scores[0], some_state()["bias"])
 
 
-@pytest.mark.parametrize("quantization", ["float32", "float16"])
+@pytest.mark.parametrize("quantization", ["float32", "float16", "int8"])
 def test_is_a_model_like_any_other(tiny, tmp_path, quantization):
     """The embeddings are those of the plain file, bit for bit, and the file vouches for itself."""
     path, plain = tmp_path / "personal.tflite", tmp_path / "plain.tflite"
@@ -305,7 +305,7 @@ def test_same_network_same_bytes(tiny, file, tmp_path):
         ({"num_classes": 1}, r"two classes and a batch of one, got 1 classes, a batch of 8"),
         ({"batch": 0}, r"two classes and a batch of one, got 16 classes, a batch of 0"),
         ({"quantization": "int3"}, r"quantization must be one of .*, got 'int3'"),
-        ({"quantization": "int8"}, r"cannot be calibrated, got int8\. int8-weights is as small"),
+        ({"quantization": "int8-io"}, r"int8-io stores its input in 8 bits"),
     ],
 )
 def test_says_what_it_takes(tiny, tmp_path, arguments, message):
@@ -318,24 +318,26 @@ def test_says_what_it_takes(tiny, tmp_path, arguments, message):
 def other(tiny):
     """The same network with other weights."""
     keras.utils.set_random_seed(1)
-    network = build(tiny.config)
-    return keras.Model(network.input, {"embedding": network.output["embedding"]})
+    return build(tiny.config)
 
 
 @pytest.mark.parametrize(
     ("broken", "message"),
-    [("network", r"must agree with its network"), ("head", r"head must learn as .* to 1e-05, got .* at loss after")],
+    [
+        ("convert_network", r"must agree with its network"),
+        ("convert_head", r"head must learn as .* to 1e-05, got .* at loss after"),
+    ],
 )
 def test_a_conversion_that_went_wrong_is_not_written(tiny, other, tmp_path, monkeypatch, broken, message):
-    convert = signatures.convert_personal
+    convert = getattr(signatures, broken)
 
-    def convert_badly(network, num_classes, batch):
-        flatbuffer, head = convert(other if broken == "network" else network, num_classes, batch)
-        if broken == "head":
-            head.state["bias"].assign(np.arange(num_classes, dtype=np.float32))
-        return flatbuffer, head
+    def convert_badly(network_or_head, *args, **kwargs):
+        flatbuffer = convert(other if broken == "convert_network" else network_or_head, *args, **kwargs)
+        if broken == "convert_head":
+            network_or_head.state["bias"].assign(np.arange(16, dtype=np.float32))
+        return flatbuffer
 
-    monkeypatch.setattr(signatures, "convert_personal", convert_badly)
+    monkeypatch.setattr(signatures, broken, convert_badly)
     with pytest.raises(ModelError, match=message):
         export_personal(tiny.network, tiny.config, tmp_path / "personal.tflite")
     assert not list(tmp_path.iterdir())
