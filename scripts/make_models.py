@@ -70,6 +70,7 @@ class Plan:
             f"{content['network']['name']}-{content['network']['version']}",
         )
         self.keep: int | None = made_of["keep"].get(self.name)
+        self.quantizations: list[str] = made_of["quantizations"].get(self.name, ["float16"])
         self.variants = content["objective"].get("variants", {})
         taught = content["objective"]["teacher"]
         self.kept = sorted({row["targets"] for row in taught if "targets" in row})
@@ -145,7 +146,8 @@ class Plan:
         return [tool("trill-distill"), "prune", trained, *self.manifests, "-o", self.network(seed), *kept]
 
     def export(self, seed: int) -> Command:
-        return [tool("trill-export"), "convert", self.network(seed), "-o", self.file(seed), "--overwrite"]
+        stored = ["--quantization", self.quantizations[0], "--overwrite"]
+        return [tool("trill-export"), "convert", self.network(seed), "-o", self.file(seed), *stored]
 
     def score(self, seeds: list[int]) -> list[Command]:
         first, *others = map(self.file, seeds)
@@ -166,11 +168,13 @@ class Plan:
         corpora = [part for manifest in self.manifests for part in ("--manifest", manifest)]
         by_seed = [part for seed in seeds for part in ("--seed", f"{seed}={self.file(seed)}")]
         noise = str(self.speech / self.made_of["speech"]["noise"])
+        others = [f"{self.name}-{other}" for other in self.quantizations[1:]]  # which are there once packaged
+        timed = [part for name in (self.name, *others) for part in ("-r", name)]
         return [
             [python, "scripts/package_model.py", self.network(seeds[0])],
-            [*self.judge(), "-r", f"{self.name}-int8", *self.altered()],  # which is there by now
+            *([*self.judge(), "-r", other, *self.altered()] for other in others),
             [python, "scripts/fit_calibration.py", self.name, *(str(Path(each).parent) for each in self.manifests)],
-            [python, "benchmarks/quality_cost.py", "measure", "-r", self.name, "-r", f"{self.name}-int8", "-o", cost],
+            [python, "benchmarks/quality_cost.py", "measure", *timed, "-o", cost],
             [python, "scripts/model_card.py", self.name, "--results", results, "--benchmark", cost, *corpora,
              "--noise", noise, "--recipe", self.recipe, *by_seed],
         ]  # fmt: skip

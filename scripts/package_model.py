@@ -2,19 +2,20 @@
 
 python scripts/package_model.py runs/models/mobilenet-3-seed0.safetensors
 
-It is called by the name and version that it carries: NAME as float16, NAME-int8 in eight bits. Afterwards come what
-both share: the background of personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
+It is called by the name and version that it carries, and by its quantization, but for the first that scripts/models.toml
+lists for it (float16 for a name that is not there). Afterwards come what all its files share: the background of personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
 """
 
 import argparse
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 from trill import files, presets
 
-QUANTIZATIONS = {"": "float16", "-int8": "int8"}  # by what the name ends in
 KEPT = Path(__file__).parents[1] / "recipes/weights"
+MADE_OF = Path(__file__).with_name("models.toml")
 ROW = '[{name}]\nfile = "{file}"\nsha256 = "{sha256}"\ncard = "{stem}.md"\nmultiply_adds = {multiply_adds}\n'
 
 
@@ -34,13 +35,15 @@ def package(weights: Path, kept: Path = KEPT) -> list[Path]:
     stem = f"{config.name}-{config.version}"
     if weights.absolute() != (kept / f"{stem}.safetensors").absolute():
         shutil.copyfile(weights, kept / f"{stem}.safetensors")
-    packaged = [presets.WEIGHTS / f"{stem}{ending}.tflite" for ending in QUANTIZATIONS]
-    for file, (ending, quantization) in zip(packaged, QUANTIZATIONS.items(), strict=True):
+    quantizations = tomllib.loads(MADE_OF.read_text(encoding="utf-8"))["quantizations"].get(config.name, ["float16"])
+    endings = ["", *(f"-{other}" for other in quantizations[1:])]
+    packaged = [presets.WEIGHTS / f"{stem}{ending}.tflite" for ending in endings]
+    for file, ending, quantization in zip(packaged, endings, quantizations, strict=True):
         export_network(network, config, file, quantization)
         facts = {"file": file.name, "sha256": files.sha256(file), "multiply_adds": multiply_adds(network)}
         name_it(f"{config.name}{ending}", ROW.format(name=f"{config.name}{ending}", stem=stem, **facts))
     for old in presets.WEIGHTS.glob(f"{config.name}-*"):
-        ours = re.fullmatch(rf"{re.escape(config.name)}-([^-]+?)(-int8)?\.(tflite|md|json|speech\.npz)", old.name)
+        ours = re.fullmatch(rf"{re.escape(config.name)}-([^-]+)(-\w+)?\.(tflite|md|json|speech\.npz)", old.name)
         if ours and ours[1] != config.version:
             print(f"{old} is no longer named: git rm it, and its Keras weights")
     return packaged

@@ -267,9 +267,9 @@ def test_info_shows_a_packaged_model_or_a_file():
 
 def test_info_prints_json():
     cards = json.loads(trill_command("info", "--json").stdout)
-    assert trill.list_models() == ["mobilenet", "mobilenet-int8", "tiny", "tiny-int8"]
+    assert trill.list_models() == ["mobilenet", "mobilenet-int8", "tiny", "tiny-float16"]
     assert [card["name"] for card in cards] == ["mobilenet", "mobilenet", "tiny", "tiny"]
-    assert [card["quantization"] for card in cards] == ["float16", "int8"] * 2
+    assert [card["quantization"] for card in cards] == ["float16", "int8", "int8", "float16"]
     card = cards[0]
     assert card["taps"]["embedding"] == [1536]
     assert card["sha256"] == trill.load().card.sha256

@@ -286,8 +286,9 @@ def test_a_fork_after_use_does_not_hang(tiny):
 def test_packaged_models(name):
     path, embedder = presets.locate(name), trill.load(name)
     assert path.stat().st_size <= 8e6
-    assert embedder.card.name == name.removesuffix("-int8")
-    assert (embedder.card.quantization == "int8") == name.endswith("-int8")
+    plain, _, quantization = name.partition("-")
+    assert embedder.card.name == plain
+    assert quantization in ("", embedder.card.quantization)
     assert embedder.card.licence == "Apache-2.0"
     assert path.with_name(presets.presets()[name]["card"]).is_file(), "its model card"
     embedding = embedder.embed(trill.example("anna_calm"))

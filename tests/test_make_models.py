@@ -108,7 +108,7 @@ def test_what_is_missing_is_said_before_anything_starts(shared, tmp_path):
     assert "trill-distill" not in said
     assert "yamnet" not in said
     (tmp_path / "new.toml").write_text(
-        (ROOT / "recipes/tiny.toml").read_text().replace('version = "2"', 'version = "9"')
+        (ROOT / "recipes/tiny.toml").read_text().replace('version = "3"', 'version = "9"')
     )
     assert "scripts/cards/tiny-9.toml: to be written" in make_models(shared, str(tmp_path / "new.toml"), code=1)
     assert shown(shared, str(tmp_path / "new.toml"), "--steps", "9")
@@ -139,16 +139,16 @@ def test_a_package_is_named_by_what_the_weights_say(tiny, package, tmp_path, cap
 
     shutil.copyfile(tiny.safetensors, tmp_path / "last.safetensors")
     before = tomllib.loads((package / "presets.toml").read_text())
-    for name in ("tiny", "tiny-int8"):
+    for name in ("tiny", "tiny-float16"):
         before.pop(name, None)
-    for old in ("tiny-1.1.tflite", "tiny-1.1-int8.tflite", "tiny-small-1.tflite"):
+    for old in ("tiny-1.1.tflite", "tiny-1.1-float16.tflite", "tiny-small-1.tflite"):
         (package / old).touch()
     made = package_model.package(tmp_path / "last.safetensors", package / "kept")
-    assert [file.name for file in made] == ["tiny-1.2.tflite", "tiny-1.2-int8.tflite"]
-    assert [trill.load(file).card.quantization for file in made] == ["float16", "int8"]
+    assert [file.name for file in made] == ["tiny-1.2.tflite", "tiny-1.2-float16.tflite"]
+    assert [trill.load(file).card.quantization for file in made] == ["int8", "float16"]
     assert saving.load(package / "kept/tiny-1.2.safetensors")[1] == tiny.config
     rows = tomllib.loads((package / "presets.toml").read_text())
-    for name, file in zip(("tiny", "tiny-int8"), made, strict=True):
+    for name, file in zip(("tiny", "tiny-float16"), made, strict=True):
         assert rows.pop(name) == {
             "file": file.name, "sha256": files.sha256(file), "card": "tiny-1.2.md",
             "multiply_adds": multiply_adds(tiny.network),
@@ -156,13 +156,13 @@ def test_a_package_is_named_by_what_the_weights_say(tiny, package, tmp_path, cap
     assert rows == before
     said = capsys.readouterr().out
     assert "tiny-1.1.tflite is no longer named" in said
-    assert "tiny-1.1-int8.tflite is no longer named" in said
+    assert "tiny-1.1-float16.tflite is no longer named" in said
     assert "tiny-small" not in said
     assert "tiny-1.2" not in said
 
     package_model.package(package / "kept/tiny-1.2.safetensors", package / "kept")
     text = (package / "presets.toml").read_text()
-    assert (text.count("[tiny]"), text.count("[tiny-int8]")) == (1, 1)
+    assert (text.count("[tiny]"), text.count("[tiny-float16]")) == (1, 1)
 
 
 # The picture.
