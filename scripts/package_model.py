@@ -2,8 +2,9 @@
 
 python scripts/package_model.py runs/models/mobilenet-3-seed0.safetensors
 
-It is called by the name and version that it carries, and by its quantization, but for the first that scripts/models.toml
-lists for it (float16 for a name that is not there). Afterwards come what all its files share: the background of personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
+Files are called by the name and version that it carries, and by their quantization, but for the first that
+scripts/models.toml lists (float16 for a name that is not there). Afterwards come what they share: the background of
+personal heads, scripts/fit_calibration.py, and the card, scripts/model_card.py.
 """
 
 import argparse
