@@ -32,7 +32,7 @@ class _AlignedBuilder(flatbuffers.Builder):
 
 
 def joined(model: schema.ModelT, other: schema.ModelT) -> schema.ModelT:
-    """`model` with the subgraphs and signatures of `other` behind its own; changes both. Metadata of `other` is lost."""
+    """`model` with the subgraphs and signatures of `other` behind its own; changes both, loses metadata of `other`."""
     codes, buffers, graphs = len(model.operatorCodes), len(model.buffers), len(model.subgraphs)
     for graph in other.subgraphs:
         for tensor in graph.tensors:

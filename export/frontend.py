@@ -2,9 +2,9 @@
 
 Cooley & Tukey 1965, with the split that suits a frame of 400 samples in a transform of 512: sample n = 16 r + m, bin
 k = k1 + 32 k2. The inner transform over r has 25 inputs: the zeros that pad the frame are never multiplied. The outer
-one over m holds the twiddle factors. As the input is real, k1 = 0 ... 16 gives every bin or its mirror image; and as k1 = 0
-and 16 are real themselves, they share a place as if they were one's real and imaginary part. So both products have the
-sizes that vectors like, and each bin but 0, which no mel band weighs, comes out once.
+one over m holds the twiddle factors. As the input is real, k1 = 0 ... 16 gives every bin or its mirror image; and as
+k1 = 0 and 16 are real themselves, they share a place as if they were one's real and imaginary part. So both products
+have the sizes that vectors like, and each bin but 0, which no mel band weighs, comes out once.
 
 XNNPACK runs both products; it has no FFT. `docs/decisions/frontend-form.md` has the figures.
 """

@@ -143,7 +143,7 @@ def export_personal(
 
 def convert_head(head: Head, batch: int) -> bytes:
     """A flatbuffer with the signatures `train`, `infer`, `get_weights`, `set_weights`."""
-    num_classes, dim = head.state["weights"].shape
+    dim = head.state["weights"].shape[1]
     inputs = {
         head.infer: {"embedding": (1, dim)},
         head.train: {

@@ -139,7 +139,9 @@ def test_garbage_with_a_sound_card(tiny, tmp_path):
 @pytest.mark.parametrize("name", ["mobilnet", "MobileNet"])
 def test_an_unknown_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=rf"one of mobilenet, .*tiny-float16 or the path of a model file, got '{name}'"):
+    with pytest.raises(
+        ModelError, match=rf"one of mobilenet, .*tiny-float16 or the path of a model file, got '{name}'"
+    ):
         trill.load(name)
 
 
