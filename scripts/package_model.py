@@ -28,6 +28,7 @@ def main() -> None:
 
 def package(weights: Path, kept: Path = KEPT) -> list[Path]:
     """Export, copy, and name; tell what is left over of the version before."""
+    from export.quantization import QUANTIZATIONS
     from export.tflite import export_network
     from trill.networks import saving
     from trill.networks.counting import multiply_adds
@@ -43,8 +44,9 @@ def package(weights: Path, kept: Path = KEPT) -> list[Path]:
         export_network(network, config, file, quantization)
         facts = {"file": file.name, "sha256": files.sha256(file), "multiply_adds": multiply_adds(network)}
         name_it(f"{config.name}{ending}", ROW.format(name=f"{config.name}{ending}", stem=stem, **facts))
+    other = "|".join(f"-{mode}" for mode in QUANTIZATIONS)
     for old in presets.WEIGHTS.glob(f"{config.name}-*"):
-        ours = re.fullmatch(rf"{re.escape(config.name)}-([^-]+)(-\w+)?\.(tflite|md|json|speech\.npz)", old.name)
+        ours = re.fullmatch(rf"{re.escape(config.name)}-([^-]+)({other})?\.(tflite|md|json|speech\.npz)", old.name)
         if ours and ours[1] != config.version:
             print(f"{old} is no longer named: git rm it, and its Keras weights")
     return packaged
