@@ -1,6 +1,6 @@
 """Model files beside openSMILE and a YAMNet-shaped network: size, time and quality, as a table and a picture.
 
-    python benchmarks/models.py recipes/weights/mobilenet-3.safetensors --quality quality.json -o models.png
+    python benchmarks/models.py recipes/weights/mobilenet-4.safetensors --quality quality.json -o models.png
 
 Exports the network in every quantization that takes a waveform, measures each file (`trill-export bench`), and draws
 milliseconds a second of sound against mean UAR, the area of a dot being the file's size. `quality.json` holds the mean

@@ -39,7 +39,7 @@ def main() -> None:
     Train a student:  trill-distill train recordings/ -o run/ --targets targets/ --recipe RECIPE
     How like it is:   trill-distill report run/ others/ --teacher NAME --layers 1,2,3
     At which size:    trill-distill sweep recordings/ --heldout others/ -o sweep/ --widths 0.25,0.5,1 ...
-    Dependable only:  trill-distill prune run/last.safetensors recordings/ -o pruned.safetensors --keep 1536
+    Dependable only:  trill-distill prune run/last.safetensors recordings/ -o pruned.safetensors --keep 1152
 
     \b
     Exit code: 0 done; 2 nothing done; 130 stopped.
@@ -248,7 +248,7 @@ def prune(network: str, sources: tuple[str, ...], output: str, keep: int, quiet:
     a folder.
 
     \b
-    trill-distill prune run/last.safetensors speech/manifest.csv others/ -o pruned.safetensors --keep 1536
+    trill-distill prune run/last.safetensors speech/manifest.csv others/ -o pruned.safetensors --keep 1152
     """  # noqa: D301
     optional("keras", "train")
     import trill

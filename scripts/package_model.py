@@ -1,6 +1,6 @@
 """Put a trained network into the package: model files, their rows in presets.toml, and the Keras weights in recipes/.
 
-python scripts/package_model.py runs/models/mobilenet-3-seed0.safetensors
+python scripts/package_model.py runs/models/mobilenet-4-seed0.safetensors
 
 Files are called by the name and version that it carries, and by their quantization, but for the first that
 scripts/models.toml lists (float16 for a name that is not there). Afterwards come what they share: the background of

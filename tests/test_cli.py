@@ -255,7 +255,7 @@ def test_info_shows_a_packaged_model_or_a_file():
     for fact in (
         f"mobilenet, version {card.version}",
         "0.975 s of mono sound at 16000 Hz",
-        "embedding (1536)",
+        "embedding (1152)",
         card.sha256,
     ):
         assert fact in text
@@ -271,7 +271,7 @@ def test_info_prints_json():
     assert [card["name"] for card in cards] == ["mobilenet", "mobilenet", "tiny", "tiny"]
     assert [card["quantization"] for card in cards] == ["float16", "int8", "int8", "float16"]
     card = cards[0]
-    assert card["taps"]["embedding"] == [1536]
+    assert card["taps"]["embedding"] == [1152]
     assert card["sha256"] == trill.load().card.sha256
 
 
@@ -288,9 +288,9 @@ def test_demo_shows_a_table_and_writes_it(here):
     result = trill_command("demo", "-o", "a/b")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("8 clips -> embeddings of shape (8, 1536), in ")
+    assert lines[0].startswith("8 clips -> embeddings of shape (8, 1152), in ")
     assert [line.split()[0] for line in lines[3:11]] == trill.examples.list_examples()
     assert all(line.split()[0] not in line.split()[1:] for line in lines[3:11])  # none is its own neighbour
     with np.load("a/b/embeddings.npz") as found:
-        assert found["x"].shape == (8, 1536)
+        assert found["x"].shape == (8, 1152)
     assert trill_command("demo", "-o", "a/b").exit_code == 0

@@ -21,7 +21,7 @@ def sounds(count=2, seconds=1.0):
 
 
 def test_a_model_says_what_it_takes_and_gives(model):
-    assert (model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size) == (16_000, 1536, 1536)
+    assert (model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size) == (16_000, 1152, 1152)
 
 
 def test_a_model_is_loaded_by_path_as_by_name(model, tmp_path):
@@ -34,7 +34,7 @@ def test_a_model_is_loaded_by_path_as_by_name(model, tmp_path):
 def test_a_scene_is_an_embedding(model):
     audio = sounds(3)
     scenes = hear.get_scene_embeddings(audio, model)
-    assert scenes.shape == (3, 1536)
+    assert scenes.shape == (3, 1152)
     assert scenes.dtype == np.float32
     np.testing.assert_array_equal(scenes, [trill.embed(sound, 16_000) for sound in audio])
 
@@ -42,7 +42,7 @@ def test_a_scene_is_an_embedding(model):
 @pytest.mark.parametrize("seconds", [0.001, 0.0499, 0.05, 0.7, 2.03])
 def test_timestamps_cover_the_sound(model, seconds):
     embeddings, timestamps = hear.get_timestamp_embeddings(sounds(2, seconds), model)
-    assert embeddings.shape == (*timestamps.shape, 1536)
+    assert embeddings.shape == (*timestamps.shape, 1152)
     assert embeddings.dtype == timestamps.dtype == np.float32
     np.testing.assert_array_equal(timestamps[0], timestamps[1])
     np.testing.assert_allclose(np.diff(timestamps[0]), 50)
@@ -75,7 +75,7 @@ def test_tensorflow_in_tensorflow_out(monkeypatch):
     embeddings, timestamps = hear.get_timestamp_embeddings(tf.constant(audio), model)
     assert all(tf.is_tensor(x) and x.dtype == tf.float32 for x in (scenes, embeddings, timestamps))
     np.testing.assert_array_equal(scenes, hear.get_scene_embeddings(audio, model))
-    assert embeddings.shape == (*timestamps.shape, 1536)
+    assert embeddings.shape == (*timestamps.shape, 1152)
 
 
 def test_torch_in_torch_out(monkeypatch):

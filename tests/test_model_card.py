@@ -102,8 +102,8 @@ def test_a_card_of_what_was_measured(desk, tmp_path):
     make(desk, tmp_path / "card.md")
     check(tmp_path / "card.json")
     content = json.loads((tmp_path / "card.json").read_text())
-    assert (content["parameters"], content["multiply_adds_window"]) == (1_627_264, 59_111_424)
-    assert content["multiply_adds_second"] == round(59_111_424 / 0.96)
+    assert (content["parameters"], content["multiply_adds_window"]) == (926_688, 33_716_736)
+    assert content["multiply_adds_second"] == round(33_716_736 / 0.96)
     assert content["data"]["hours"] == 2.5
     assert content["data"]["speakers"] == 3
     assert content["milliseconds"]["second"] == 1.234

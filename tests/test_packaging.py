@@ -59,7 +59,7 @@ def test_wheel_works_in_an_empty_environment(built, tmp_path):
     installed = run(python, "-m", "pip", "list", "--format=freeze").lower()
     assert not [name for name in HEAVY if f"{name}==" in installed or f"{name}-cpu==" in installed]
     shape = run(python, "-c", "import trill; print(trill.embed(trill.example('anna_calm')).shape)", cwd=tmp_path)
-    assert shape == "(1536,)\n"
+    assert shape == "(1152,)\n"
     assert "anna_calm" in run(trill, "demo", cwd=tmp_path)
     assert (tmp_path / "demo-output/embeddings.npz").exists()
 

@@ -105,7 +105,7 @@ def test_a_fitted_pipeline_is_stored_without_the_model(pipeline, clips, module, 
     assert len(pickle.dumps(pipeline[0])) < 2_000
 
 
-@pytest.mark.parametrize(("pooling", "dim"), [("mean", 1536), ("mean+std", 3072)])
+@pytest.mark.parametrize(("pooling", "dim"), [("mean", 1152), ("mean+std", 2304)])
 def test_each_value_has_a_name(clips, pooling, dim):
     transformer = SpeechEmbedder(pooling=pooling)
     names = transformer.get_feature_names_out()

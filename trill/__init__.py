@@ -2,7 +2,7 @@
 
 >>> import trill
 >>> trill.embed(trill.example("anna_calm")).shape
-(1536,)
+(1152,)
 """
 
 import importlib

@@ -53,7 +53,7 @@ def embed(
 
     >>> import trill
     >>> trill.embed(trill.example("anna_calm")).shape
-    (1536,)
+    (1152,)
     """
     return load(model, tap=tap, hop_seconds=hop_seconds).embed(sound, sample_rate, pooling=pooling)
 

@@ -52,7 +52,7 @@ def get_scene_embeddings(audio: Any, model: Any) -> Any:
         `(num_sounds, scene_embedding_size)` float32.
 
     >>> get_scene_embeddings(np.zeros((2, 16_000), np.float32), load_model()).shape
-    (2, 1536)
+    (2, 1152)
     """
     waveforms = _as_numpy(audio)
     return _like(model.embedder.embed_batch(list(waveforms), model.sample_rate), audio)
@@ -73,7 +73,7 @@ def get_timestamp_embeddings(audio: Any, model: Any) -> tuple[Any, Any]:
 
     >>> embeddings, timestamps = get_timestamp_embeddings(np.zeros((1, 16_000), np.float32), load_model())
     >>> embeddings.shape, timestamps[0, :3].tolist()
-    ((1, 21, 1536), [0.0, 50.0, 100.0])
+    ((1, 21, 1152), [0.0, 50.0, 100.0])
     """
     waveforms = _as_numpy(audio)
     embedder = model.embedder.using(hop_seconds=TIMESTAMP_HOP_SECONDS)

@@ -35,7 +35,7 @@ class ModelCard:
         sample_rate: Hz of the waveform it takes.
         window_samples: samples in the one window it takes.
         hop_samples: default samples between the starts of two windows.
-        taps: shape of each output for one window, e.g. `{"embedding": (1536,), "final": (6, 4, 512)}`.
+        taps: shape of each output for one window, e.g. `{"embedding": (1152,), "final": (6, 4, 384)}`.
         licence: SPDX identifier.
         quantization: how the weights are stored, e.g. "float16".
         description: one line.

@@ -186,7 +186,7 @@ def test_a_result_says_what_it_cost(manifest, tmp_path):
     run(manifest, tmp_path / "results", "-r", "mobilenet")
     by_name = {each.key.representation: each.about for each in results.load_all(tmp_path / "results")}
     [ours] = [about for name, about in by_name.items() if name.startswith("mobilenet")]
-    assert ours["dim"] == 1536
+    assert ours["dim"] == 1152
     assert ours["licence"] == "Apache-2.0"
     assert 3e6 < ours["bytes"] < 4e6
     assert 1e-5 < ours["seconds_per_second"] < 1

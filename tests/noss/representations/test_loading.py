@@ -160,7 +160,7 @@ def test_hear_of_scenes_alone_and_of_neither(module):
 
 def test_our_own_hear_module():
     found = load_representation("hear:trill.hear:mobilenet")
-    assert found.embed_windows(WAVEFORM).shape == (21, 1536)
+    assert found.embed_windows(WAVEFORM).shape == (21, 1152)
 
 
 def test_xares(module):

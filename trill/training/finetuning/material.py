@@ -103,6 +103,6 @@ def weights_of(model: str | os.PathLike[str]) -> Path:
     if path.suffix == ".tflite":
         raise ModelError(
             f"the weights of a .tflite are constants and cannot be trained, got {path}. Pass the .safetensors that it "
-            "was exported from, e.g. recipes/weights/mobilenet-3.safetensors in a checkout."
+            "was exported from, e.g. recipes/weights/mobilenet-4.safetensors in a checkout."
         )
     return path
