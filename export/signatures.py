@@ -5,6 +5,8 @@ docs/personalization-on-device.md is the contract of its signatures.
 
 import os
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -144,7 +146,7 @@ def export_personal(
 def convert_head(head: Head, batch: int) -> bytes:
     """A flatbuffer with the signatures `train`, `infer`, `get_weights`, `set_weights`."""
     dim = head.state["weights"].shape[1]
-    inputs = {
+    inputs: dict[Callable[..., Any], dict[str, tuple[int, ...]]] = {
         head.infer: {"embedding": (1, dim)},
         head.train: {
             "embeddings": (batch, dim),
