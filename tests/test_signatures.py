@@ -17,7 +17,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 import trill
 from export import signatures
 from export.signatures import export_personal
-from export.tflite import export_network
+from export.tflite import Form, export_network
 from export.verification import verify_file
 from tests.oracles.softmax_head import SoftmaxHead
 from tests.sounds import encode, noise, tone
@@ -270,12 +270,12 @@ def test_silence_has_no_direction(file):
 
 @pytest.mark.parametrize("quantization", ["float32", "float16", "int8"])
 def test_is_a_model_like_any_other(tiny, tmp_path, quantization):
-    """The embeddings are those of the plain file, bit for bit, and the file vouches for itself."""
+    """The embeddings are those of a plain file of that tap, bit for bit, and the file vouches for itself."""
     path, plain = tmp_path / "personal.tflite", tmp_path / "plain.tflite"
     card = export_personal(tiny.network, tiny.config, path, num_classes=2, batch=1, quantization=quantization)
     assert verify_file(path)[0] == card
     assert (card.taps, card.quantization, card.name) == ({"embedding": (DIM,)}, quantization, "tiny")
-    export_network(tiny.network, tiny.config, plain, quantization)
+    export_network(tiny.network, tiny.config, plain, quantization, form=Form(["embedding"]))
     waveform = noise(40_000, level=0.3).astype(np.float32)
     found, expected = (trill.embed(waveform, 16_000, model=file, pooling=None) for file in (path, plain))
     assert found.tobytes() == expected.tobytes()

@@ -83,14 +83,14 @@ def test_several_jobs_say_what_one_says(pipeline, clips):
 def test_parameters_can_be_searched(pipeline, clips):
     search = GridSearchCV(pipeline, {"speechembedder__pooling": ["mean", "mean+std"]}, cv=2, error_score="raise")
     search.fit(*clips)
-    assert search.best_score_ == 1
+    assert search.best_score_ > 0.8  # tones are no speech
 
 
 def test_parameters_are_set_and_cloned():
     transformer = SpeechEmbedder("mobilenet", tap="final", pooling="max", hop_seconds=0.5, sample_rate=8_000)
     parameters = {"model": "mobilenet", "tap": "final", "pooling": "max", "hop_seconds": 0.5, "sample_rate": 8_000}
     assert transformer.get_params() == clone(transformer).get_params() == parameters
-    assert SpeechEmbedder().set_params(tap="final").transform([np.zeros(100)]).shape == (1, 6 * 4 * 512)
+    assert SpeechEmbedder().set_params(tap="final").transform([np.zeros(100)]).shape == (1, 6 * 4 * 384)
 
 
 @pytest.mark.parametrize("module", [pickle, joblib])

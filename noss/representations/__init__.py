@@ -54,7 +54,7 @@ def load_representation(spec: str | Representation | Callable[..., Any]) -> Repr
     >>> load_representation("log-mel").name
     'log-mel-1'
     >>> load_representation("mobilenet@final").embedding_dim
-    12288
+    9216
     """
     if not isinstance(spec, str):
         return _from_object(spec)

@@ -174,7 +174,7 @@ def test_a_tap_of_its_own_name_becomes_the_teachers_choice():
 
 def test_the_packaged_model_teaches_too():
     teacher = distill.load_teacher("mobilenet@final")
-    assert (teacher.default, teacher.width) == ("final", 12_288)
+    assert (teacher.default, teacher.width) == ("final", 9_216)
 
 
 def test_batches_of_our_own_models_are_clips_alone(tiny):
