@@ -81,9 +81,8 @@ def test_several_jobs_say_what_one_says(pipeline, clips):
 
 
 def test_parameters_can_be_searched(pipeline, clips):
-    search = GridSearchCV(pipeline, {"speechembedder__pooling": ["mean", "mean+std"]}, cv=2, error_score="raise")
-    search.fit(*clips)
-    assert search.best_score_ > 0.8  # tones are no speech
+    search = GridSearchCV(pipeline, {"speechembedder__pooling": ["mean", "mean+std"]}, cv=3, error_score="raise")
+    assert search.fit(*clips).best_score_ == 1
 
 
 def test_parameters_are_set_and_cloned():
