@@ -31,7 +31,7 @@ from trill.progress import progress
 from trill.training import checkpoints, scale
 from trill.training.checkpoints import BEST, CHECKPOINT, GENTLER, LAST, LOG, RECIPE, DivergedError, Progress
 from trill.training.muon import Muon
-from trill.training.recipes import Optimizer, TrainConfig
+from trill.training.recipes import CYCLE_SCALE, Optimizer, TrainConfig
 
 # step -> what the network takes, what the objective takes
 Batches = Callable[[int], tuple[Any, Any]]
@@ -257,21 +257,33 @@ def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
         writer.writerows(rows)
 
 
+class Cycles(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of some steps over again, each time from `CYCLE_SCALE` of the rate before."""
+
+    def __init__(self, schedule: Callable[[Any], Any], steps: int, count: int) -> None:
+        self.schedule, self.steps, self.last = schedule, steps, count - 1
+
+    def __call__(self, step: Any) -> Any:
+        cycle = keras.ops.minimum(step // self.steps, self.last)
+        return self.schedule(step - cycle * self.steps) * CYCLE_SCALE ** keras.ops.cast(cycle, "float32")
+
+
 def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
     """Adam, AdamW where weights decay, or Muon, with its schedule over `steps`. To be called in `scale.scope`.
 
     TensorFlow's replicas clip their gradients before they are added up: each to its share of the limit, so that the sum
     keeps to it.
     """
-    peak, warmup = config.learning_rate, config.warmup_steps
+    peak, warmup, cycle = config.learning_rate, config.warmup_steps, steps // config.cycles
     end = 0.0 if config.schedule == "cosine" else 1.0
-    rate = keras.optimizers.schedules.CosineDecay(
+    decay = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else peak,
-        max(1, steps - warmup),
+        max(1, cycle - warmup),
         alpha=end,
         warmup_target=peak if warmup else None,
         warmup_steps=warmup,
     )
+    rate = Cycles(decay, cycle, config.cycles)
     limit = config.clip_norm / scale.replicas() or None
     common = {"global_clipnorm": limit, "use_ema": config.average > 0, "ema_momentum": config.average}
     make = Muon if config.kind == "muon" else keras.optimizers.Adam
