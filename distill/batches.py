@@ -33,6 +33,7 @@ class Windows:
         batch_size: windows.
         seed: another seed is another stream.
         augment: applied to what the student hears; None to leave it.
+        groups: `(num_clips,)`, which of the groups that are balanced a clip is of; None where the plan balances none.
 
     Raises:
         TargetsError: if the frames of targets do not fit the window or each other.
@@ -47,6 +48,7 @@ class Windows:
     batch_size: int
     seed: int = 0
     augment: Augmentation | None = None
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self._grid > self.frontend.window_samples:
@@ -124,6 +126,10 @@ class Windows:
     def _chances(self) -> np.ndarray:
         """Cumulated; the last is 1 whatever rounding says."""
         chances = self._room / self._room.sum()
+        if self.plan.balance is not None and self.groups is not None:
+            _, group = np.unique(self.groups, return_inverse=True)
+            chances *= np.bincount(group, chances)[group] ** (self.plan.balance.power - 1)
+            chances /= chances.sum()
         if self.plan.originals is not None:
             copies = np.array([is_copy(name) for name in self.cache.names])
             for some, share in ((copies, 1 - self.plan.originals), (~copies, self.plan.originals)):

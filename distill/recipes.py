@@ -20,6 +20,10 @@ weight = 0.1
 [objective.triplet]              # TRILL's own objective beside it
 weight = 0.1
 
+[objective.balance]              # clips with one value of a column count by their length together, to this power
+column = "source"
+power = 0.5
+
 [objective.variants]             # altered copies of each clip, that teachers hear as well: distill.variants
 copies = 5
 speed = { low = 0.8, high = 1.25 }
@@ -133,6 +137,23 @@ class Triplet:
 
 
 @dataclasses.dataclass(frozen=True)
+class Balance:
+    """How much groups of clips count, where some are much longer than others.
+
+    Args:
+        column: of the corpus' manifest; clips with one value of it are a group, and those without any are one.
+        power: a group is drawn from with a chance in proportion to its length to this power: 1 as it is, 0 all groups
+            alike.
+    """
+
+    column: str
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        check("power", self.power, 0 <= self.power <= 1, "in [0, 1]")
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """All terms of a distillation, and the sound it hears.
 
@@ -142,6 +163,7 @@ class Plan:
         triplet: a term.
         variants: altered copies of clips.
         originals: share of windows that are of clips themselves, beside their copies; None for that of their length.
+        balance: of groups of clips; None where each window counts the same.
     """
 
     teachers: tuple[Term, ...]
@@ -149,6 +171,7 @@ class Plan:
     triplet: Triplet | None = None
     variants: Variants | None = None
     originals: float | None = None
+    balance: Balance | None = None
 
     def __post_init__(self) -> None:
         if self.originals is not None:
@@ -172,20 +195,21 @@ def read_plan(objective: dict[str, Any]) -> Plan:
     """
     if objective.get("kind") != KIND:
         raise ValueError(f"`trill-distill train` takes recipes of kind {KIND!r}, got {objective.get('kind')!r}.")
-    if unknown := objective.keys() - {"kind", "teacher", "label", "triplet", "variants", "originals"}:
+    if unknown := objective.keys() - {"kind", "originals", "teacher", "label", "triplet", "balance", "variants"}:
         raise ValueError(
-            "[objective] knows kind, originals, teacher, label, triplet and variants, got "
+            "[objective] knows kind, originals, teacher, label, triplet, balance and variants, got "
             f"{', '.join(sorted(unknown))}."
         )
     teachers = tuple(made(Term, row, "[[objective.teacher]]") for row in _rows(objective, "teacher"))
     labels = tuple(made(Label, row, "[[objective.label]]") for row in _rows(objective, "label"))
     triplet = made(Triplet, objective["triplet"], "[objective.triplet]") if "triplet" in objective else None
+    balance = made(Balance, objective["balance"], "[objective.balance]") if "balance" in objective else None
     variants = read_variants(objective["variants"]) if "variants" in objective else None
     if triplet and variants:
         raise ValueError(
             "[objective] takes triplet or variants, got both: a clip's copies would be its negatives. Leave one out."
         )
-    plan = Plan(teachers, labels, triplet, variants, objective.get("originals"))
+    plan = Plan(teachers, labels, triplet, variants, objective.get("originals"), balance)
     names = [term.name for term in plan.terms]
     if not names or len(set(names)) < len(names):
         raise ValueError(

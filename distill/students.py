@@ -65,6 +65,7 @@ def train(
         raise TargetsError(f"each --targets must be used by the recipe, {', '.join(unused)} is not. Leave it out.")
     read = {label: labels.read_column(sources, label.column) for label in plan.labels}
     columns = {label: with_copies(column, plan.variants) for label, column in read.items()}
+    groups = with_copies(labels.read_column(sources, plan.balance.column), plan.variants) if plan.balance else {}
     folders = _live_folders(plan, live or {})
 
     def prepare(network: keras.Model) -> tuple[keras.layers.Layer, Callable[..., loop.Batches]]:
@@ -78,9 +79,17 @@ def train(
             for found in opened:
                 check_corpus(found, clips)
             values = {label.name: _values(label, columns[label], clips) for label in plan.labels}
-            frontend = config.network.frontend
             return Windows(
-                clips, frontend, plan, of_term, objective.columns, values, config.batch_size, config.seed, change
+                clips,
+                config.network.frontend,
+                plan,
+                of_term,
+                objective.columns,
+                values,
+                config.batch_size,
+                config.seed,
+                change,
+                labels.classes(groups, clips)[0],
             )
 
         return objective, batches
@@ -90,7 +99,7 @@ def train(
         output,
         config,
         prepare,
-        learnt_from=_fingerprints(opened, folders, columns),
+        learnt_from=_fingerprints(opened, folders, columns, groups),
         noise=noise,
         cache=cache,
         validate=validate,
@@ -148,10 +157,13 @@ def _live_folders(plan: Plan, given: Mapping[str, str | os.PathLike[str]]) -> di
     return {name: Path(given[name]) for name in wanted}
 
 
-def _fingerprints(opened: Sequence[Targets], folders: Mapping[str, Path], columns: Mapping[Any, Any]) -> dict[str, str]:
+def _fingerprints(
+    opened: Sequence[Targets], folders: Mapping[str, Path], columns: Mapping[Any, Any], groups: Mapping[str, str]
+) -> dict[str, str]:
     def digest(value: object) -> str:
         return hashlib.sha256(json.dumps(value, sort_keys=True, default=vars).encode()).hexdigest()
 
     found = {f"targets of {targets.manifest.teacher}": digest(targets.manifest) for targets in opened}
     found |= {f"teacher {name}": files.sha256(folder / WEIGHTS) for name, folder in folders.items()}
-    return found | {f"label {label.column}": digest(values) for label, values in columns.items()}
+    found |= {f"label {label.column}": digest(values) for label, values in columns.items()}
+    return found | ({"balance": digest(groups)} if groups else {})

@@ -163,6 +163,21 @@ def test_originals_have_their_share():
     np.testing.assert_allclose(counts / 2_000, expected, atol=0.04)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_groups_count_by_a_power_of_their_length(power):
+    """Two clips of one group and one of another; within a group by length, as ever."""
+    cache, targets = numbered([9_000, 18_000, 100_000], 320)
+    rows = {"kind": "distillation", "teacher": [{"targets": "n", "match": "clip"}]}
+    plan = read_plan({**rows, "balance": {"column": "source", "power": power}})
+    batches = Windows(cache, FRONTEND, plan, {"n_clip": targets}, {}, {}, 4_000, groups=np.array([-1, -1, 3]))
+    counts = np.bincount(batches(0)[1]["n_clip"][:, 0].astype(int))
+    room = batches._room.astype(float)
+    groups = np.array([room[:2].sum(), room[2]]) ** power
+    first, second = groups / groups.sum()
+    expected = [first * room[0] / room[:2].sum(), first * room[1] / room[:2].sum(), second]
+    np.testing.assert_allclose(counts / 4_000, expected, atol=0.03)
+
+
 def test_triplets_come_in_pairs(made):
     cache = open_cache(corpora.join([made / "sounds"]), made / "cache", quiet=True)
     plan = read_plan({"kind": "distillation", "triplet": {}})
@@ -381,9 +396,11 @@ WRONG = {
     "unknown": (
         (COLUMNS,),
         {"pairs": 1},
-        r"\[objective\] knows kind, originals, teacher, label, triplet and variants, got pairs",
+        r"\[objective\] knows kind, originals, teacher, label, triplet, balance and variants, got pairs",
     ),
     "originals": ((COLUMNS,), {"originals": 0.5}, r"originals are beside \[objective.variants\], which there are none"),
+    "balance": ((COLUMNS,), {"balance": {"column": "source", "power": 2}}, r"power must be in \[0, 1\], got 2"),
+    "group": ((COLUMNS,), {"balance": {"power": 1.0}}, r"\[objective.balance\] needs the key column"),
     "share": ((COLUMNS,), {"originals": 1.0, "variants": {"speed": {}}}, r"originals must be in \(0, 1\), got 1.0"),
 }
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,6 +213,47 @@ def test_a_filter_neither_delays_nor_wraps_around(name):
     np.testing.assert_allclose(out[WINDOW // 2 + 1 :], out[WINDOW // 2 - 1 : 0 : -1], atol=1e-5)
     at_start = getattr(effects, name)()(first, generator())
     assert np.abs(at_start[-100:]).max() < 1e-3
+
+
+# Formants
+
+
+def vowel(rate, pitch_hz=110):
+    """Pulses through resonances, and their place."""
+    places = np.array([600, 1_700, 2_900])
+    sound = np.zeros(rate)
+    sound[:: rate // pitch_hz] = 1
+    for hertz in places:
+        radius = np.exp(-np.pi * 80 / rate)
+        sound = scipy.signal.lfilter([1], [1, -2 * radius * np.cos(2 * np.pi * hertz / rate), radius**2], sound)
+    return (0.5 * sound / np.abs(sound).max()).astype(np.float32), places
+
+
+def envelope_peaks(sound, rate, places):
+    """The strongest harmonic's neighbourhood, centre of gravity, about each place."""
+    power, hertz = np.abs(np.fft.rfft(sound)) ** 2, np.fft.rfftfreq(len(sound), 1 / rate)
+    near = [np.abs(hertz - place) < 220 for place in places]
+    return np.array([(hertz[some] * power[some]).sum() / power[some].sum() for some in near])
+
+
+@rates
+@pytest.mark.parametrize("factor", [0.85, 1.0, 1.2])
+def test_formants_move_and_the_pitch_stays(rate, factor):
+    sound, places = vowel(rate)
+    moved = effects.formants(low=factor, high=factor, sample_rate=rate)(sound, generator())
+    assert moved.dtype == np.float32
+    found = envelope_peaks(moved, rate, places * factor)
+    np.testing.assert_allclose(found, places * factor, rtol=0.06)
+    period = rate // 110
+    likeness = [np.dot(moved[:-lag], moved[lag:]) for lag in range(period - 20, period + 21)]
+    assert np.argmax(likeness) == 20
+
+
+def test_formants_left_where_they_are_are_the_sound():
+    same = effects.formants(low=1.0, high=1.0)
+    np.testing.assert_allclose(same(anything, generator()), anything, atol=1e-6)
+    assert not same(np.zeros(700, np.float32), generator()).any()
+    assert same(anything[:5], generator()).shape == (5,)
 
 
 # Codec

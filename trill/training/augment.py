@@ -58,6 +58,7 @@ AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
         effects.mask_frequency,
         effects.speed,
         effects.equalise,
+        effects.formants,
     )
 }
 

@@ -225,6 +225,39 @@ def speed(*, low: float = 0.9, high: float = 1.1, whole: bool = False) -> Augmen
     return augment
 
 
+def formants(*, low: float = 0.85, high: float = 1.18, sample_rate: int = 16_000) -> Augmentation:
+    """Another throat: formants are moved by a drawn factor within [0.5, 2], pitch and tempo stay.
+
+    The spectral envelope of each frame of 32 ms, its cepstrum below 2 ms, is stretched along frequency; what a band
+    gains by it is at most 20 dB. After `speed` by the inverse, the pitch alone has changed, and the tempo with it.
+    """
+    check(1, MAX_RATE, sample_rate=sample_rate)
+    check(0.5, 2, low=low, high=high)
+    hop = max(1, round(0.008 * sample_rate))
+    length, lifter = 4 * hop, round(0.002 * sample_rate)
+    window = np.hanning(length + 1)[:-1].astype(np.float32)  # its square, at a quarter of its length, sums up to 1.5
+    bins = np.arange(length // 2 + 1)
+
+    def augment(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        moved = bins / rng.uniform(low, high)
+        count = -(-(waveform.size + length) // hop)
+        padded = np.pad(waveform, (length, count * hop + length - waveform.size))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, length)[::hop][:count] * window
+        spectra = rfft(frames)
+        cepstra = irfft(np.log(np.abs(spectra) + 1e-6).astype(np.complex64))
+        cepstra[:, lifter + 1 : -lifter] = 0
+        envelopes = rfft(cepstra).real
+        stretched = np.stack([np.interp(moved, bins, envelope) for envelope in envelopes])
+        limit = math.log(_amplitude(20))
+        changed = irfft(spectra * np.exp(np.clip(stretched - envelopes, -limit, limit)).astype(np.float32)) * window
+        result = np.zeros(count * hop + length, np.float32)
+        for part in range(length // hop):  # each quarter of all frames at once
+            result[part * hop : (part + count) * hop] += changed[:, part * hop : (part + 1) * hop].ravel()
+        return result[length : length + waveform.size] / 1.5
+
+    return augment
+
+
 def equalise(*, max_db: float = 6.0, points: int = 6, sample_rate: int = 16_000) -> Augmentation:
     """Another microphone: gains within `max_db`, drawn at points evenly apart on the mel axis and joined in dB."""
     check(1, MAX_RATE, sample_rate=sample_rate)
