@@ -33,7 +33,7 @@ def read_column(sources: Sequence[str | os.PathLike[str]], column: str) -> dict[
                 found[prefix + name] = row[column]
     if not known:
         raise ValueError(
-            f"labels need a column `{column}` in the corpus' manifest, {', '.join(map(str, sources))} has none."
+            f"the recipe needs a column `{column}` in the corpus' manifest, {', '.join(map(str, sources))} has none."
         )
     return found
 

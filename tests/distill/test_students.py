@@ -20,7 +20,7 @@ from tests.distill.made import CLIP, COLUMNS, FRONTEND, WINDOW, Teacher, config,
 from tests.runs import assert_same_run, files_of, log
 from trill.networks import saving
 from trill.networks.frontend import FRONTENDS
-from trill.training import augment, corpora
+from trill.training import augment, checkpoints, corpora
 from trill.training.cache import Cache, open_cache
 from trill.training.recipes import load_recipe
 
@@ -335,9 +335,13 @@ def test_several_teachers_labels_and_triplets(train, made, tmp_path):
         sounds=(tmp_path / "manifest.csv",),
         label=[{"column": "speaker"}, {"column": "age", "numeric": True}],
         triplet={"weight": 0.1},
+        balance={"column": "speaker"},
         steps=2,
     )
     assert {"fake_columns", "other_window", "label_speaker", "label_age", "triplet"} <= set(log(tmp_path / "run")[0])
+    assert "balance" in checkpoints.read(tmp_path / "run/checkpoint.safetensors").sounds
+    with pytest.raises(ValueError, match="the recipe needs a column `corpus`"):
+        train(COLUMNS, sounds=(tmp_path / "manifest.csv",), balance={"column": "corpus"}, steps=2)
 
 
 def test_labels_follow_their_clips(made, tmp_path):
@@ -349,7 +353,7 @@ def test_labels_follow_their_clips(made, tmp_path):
     cache = open_cache(corpora.join(sources), tmp_path / "cache", quiet=True)
     found, kinds = labels.classes(labels.read_column(sources, "speaker"), cache)
     assert [kinds[index] for index in found] == [f"s{i}" for i in range(6)]
-    with pytest.raises(ValueError, match="labels need a column `mood`"):
+    with pytest.raises(ValueError, match="the recipe needs a column `mood`"):
         labels.read_column(sources, "mood")
 
 
