@@ -92,6 +92,7 @@ SETTINGS = {
     "mask_frequency": {"max_mels": 2_840, "count": 5},
     "speed": {"low": 0.25, "high": 4},
     "equalise": {"max_db": 60, "points": 100},
+    "formants": {"low": 0.5, "high": 2},
 }
 
 

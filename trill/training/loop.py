@@ -257,15 +257,20 @@ def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
         writer.writerows(rows)
 
 
-class Cycles(keras.optimizers.schedules.LearningRateSchedule):
+@keras.saving.register_keras_serializable("trill")
+class Cycles(keras.optimizers.schedules.CosineDecay):
     """A schedule of some steps over again, each time from `CYCLE_SCALE` of the rate before."""
 
-    def __init__(self, schedule: Callable[[Any], Any], steps: int, count: int) -> None:
-        self.schedule, self.steps, self.last = schedule, steps, count - 1
+    def __init__(self, *, steps: int, count: int, **decay: Any) -> None:
+        super().__init__(**decay)
+        self.steps, self.count = steps, count
 
     def __call__(self, step: Any) -> Any:
-        cycle = keras.ops.minimum(step // self.steps, self.last)
-        return self.schedule(step - cycle * self.steps) * CYCLE_SCALE ** keras.ops.cast(cycle, "float32")
+        cycle = keras.ops.minimum(step // self.steps, self.count - 1)
+        return super().__call__(step - cycle * self.steps) * CYCLE_SCALE ** keras.ops.cast(cycle, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "steps": self.steps, "count": self.count}
 
 
 def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
@@ -275,15 +280,15 @@ def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
     keeps to it.
     """
     peak, warmup, cycle = config.learning_rate, config.warmup_steps, steps // config.cycles
-    end = 0.0 if config.schedule == "cosine" else 1.0
-    decay = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else peak,
-        max(1, cycle - warmup),
-        alpha=end,
+    rate = Cycles(
+        steps=cycle,
+        count=config.cycles,
+        initial_learning_rate=0.0 if warmup else peak,
+        decay_steps=max(1, cycle - warmup),
+        alpha=0.0 if config.schedule == "cosine" else 1.0,
         warmup_target=peak if warmup else None,
         warmup_steps=warmup,
     )
-    rate = Cycles(decay, cycle, config.cycles)
     limit = config.clip_norm / scale.replicas() or None
     common = {"global_clipnorm": limit, "use_ema": config.average > 0, "ema_momentum": config.average}
     make = Muon if config.kind == "muon" else keras.optimizers.Adam
