@@ -97,12 +97,13 @@ class Journal:
         head = json.dumps({"name": name, "stamp": stamp, "shape": embeddings.shape}).encode()
         line = head + _checksum(head, body)
         self._file.write(line + body)  # at the end, whatever was read: the file is open for appending
-        # Writing lets go of the interpreter lock, which costs threads that embed short files: not for each of them.
+        self.records[name] = Record(stamp, len(embeddings), embeddings.shape[1], self._end + len(line))
+        self._end += len(line) + len(body)
+        # Writing lets go of the interpreter lock, which costs threads that embed short files: not for each of them,
+        # and last, as Ctrl-C may end it: what is in the file is told of.
         if time.monotonic() > self._flushed + FLUSH_SECONDS:
             self._file.flush()
             self._flushed = time.monotonic()
-        self.records[name] = Record(stamp, len(embeddings), embeddings.shape[1], self._end + len(line))
-        self._end += len(line) + len(body)
 
     def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The embeddings `(num_rows, dim)` float32 and times `(num_rows, 2)` float64 of a record."""
