@@ -165,16 +165,6 @@ def test_a_run_is_opened_where_there_is_none(tmp_path):
         assert files_of(tmp_path / "a" / "b") == [".lock"]
 
 
-def cycling(cycles):
-    return dataclasses.replace(SMALL.optimizer, cycles=cycles)
-
-
-@pytest.mark.usefixtures("saved")
-def test_more_cycles_of_as_many_steps_go_on(tmp_path):
-    with open_run(tmp_path, changed(steps=15, optimizer=cycling(3)), SOUNDS) as done:
-        assert done == PROGRESS
-
-
 @pytest.mark.usefixtures("saved")
 def test_the_same_run_goes_on(tmp_path):
     with open_run(tmp_path, SMALL, SOUNDS) as done:
@@ -190,7 +180,6 @@ def test_the_same_run_goes_on(tmp_path):
             changed(network=dataclasses.replace(SMALL.network, arguments={"channels": 5})),
             "network.arguments.channels = None, not 5",
         ),
-        (changed(steps=12, optimizer=cycling(2)), "steps = 5, not 12"),
         (changed(optimizer=Optimizer(2e-3)), "optimizer.learning_rate = 0.001, not 0.002"),
         (changed(objective={"kind": "triplet", "margin": 0.7}), "objective.margin = None, not 0.7"),
         (changed(max_separation_seconds=1.0), "max_separation_seconds = None, not 1.0"),

@@ -165,16 +165,10 @@ def _progress(file: Any, path: Path) -> Progress:
 
 
 def _check_same(done: Progress, config: TrainConfig, sounds: dict[str, str], output: Path) -> None:
-    """A run goes on as it began, or for more cycles like its first. What its checkpoint does not say is not checked."""
+    """A run goes on as it began. What its checkpoint does not say is not checked."""
     way_out = "Choose another folder, or go on with the command that began it."
     if done.recipe:
-        first = TrainConfig.from_toml(done.recipe, f"the recipe in {output / CHECKPOINT}")
-        steps, cycles, ended = config.steps, config.optimizer.cycles, first.optimizer.cycles
-        if cycles > ended and steps // cycles == first.steps // ended:
-            first = dataclasses.replace(
-                first, steps=steps, optimizer=dataclasses.replace(first.optimizer, cycles=cycles)
-            )
-        began, now = _flat(first), _flat(config)
+        began, now = _flat(TrainConfig.from_toml(done.recipe, f"the recipe in {output / CHECKPOINT}")), _flat(config)
         for name in began | now:
             then, asked = began.get(name), now.get(name)
             if then != asked:

@@ -229,7 +229,7 @@ def formants(*, low: float = 0.85, high: float = 1.18, sample_rate: int = 16_000
     """Another throat: formants are moved by a drawn factor within [0.5, 2], pitch and tempo stay.
 
     The spectral envelope of each frame of 32 ms, its cepstrum below 2 ms, is stretched along frequency; what a band
-    gains by it is at most 20 dB. After `speed` by the inverse, the pitch alone has changed, and the tempo with it.
+    gains by it is at most 20 dB. With `speed` by the inverse factor, pitch and tempo change and the formants stay.
     """
     check(1, MAX_RATE, sample_rate=sample_rate)
     check(0.5, 2, low=low, high=high)

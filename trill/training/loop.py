@@ -31,7 +31,7 @@ from trill.progress import progress
 from trill.training import checkpoints, scale
 from trill.training.checkpoints import BEST, CHECKPOINT, GENTLER, LAST, LOG, RECIPE, DivergedError, Progress
 from trill.training.muon import Muon
-from trill.training.recipes import CYCLE_SCALE, Optimizer, TrainConfig
+from trill.training.recipes import Optimizer, TrainConfig
 
 # step -> what the network takes, what the objective takes
 Batches = Callable[[int], tuple[Any, Any]]
@@ -257,35 +257,18 @@ def write_log(rows: tuple[dict[str, float], ...], path: Path) -> None:
         writer.writerows(rows)
 
 
-@keras.saving.register_keras_serializable("trill")
-class Cycles(keras.optimizers.schedules.CosineDecay):
-    """A schedule of some steps over again, each time from `CYCLE_SCALE` of the rate before."""
-
-    def __init__(self, *, steps: int, count: int, **decay: Any) -> None:
-        super().__init__(**decay)
-        self.steps, self.count = steps, count
-
-    def __call__(self, step: Any) -> Any:
-        cycle = keras.ops.minimum(step // self.steps, self.count - 1)
-        return super().__call__(step - cycle * self.steps) * CYCLE_SCALE ** keras.ops.cast(cycle, "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "steps": self.steps, "count": self.count}
-
-
 def make_optimizer(config: Optimizer, steps: int) -> keras.optimizers.Optimizer:
     """Adam, AdamW where weights decay, or Muon, with its schedule over `steps`. To be called in `scale.scope`.
 
     TensorFlow's replicas clip their gradients before they are added up: each to its share of the limit, so that the sum
     keeps to it.
     """
-    peak, warmup, cycle = config.learning_rate, config.warmup_steps, steps // config.cycles
-    rate = Cycles(
-        steps=cycle,
-        count=config.cycles,
-        initial_learning_rate=0.0 if warmup else peak,
-        decay_steps=max(1, cycle - warmup),
-        alpha=0.0 if config.schedule == "cosine" else 1.0,
+    peak, warmup = config.learning_rate, config.warmup_steps
+    end = 0.0 if config.schedule == "cosine" else 1.0
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak,
+        max(1, steps - warmup),
+        alpha=end,
         warmup_target=peak if warmup else None,
         warmup_steps=warmup,
     )

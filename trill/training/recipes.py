@@ -14,7 +14,6 @@ from trill.networks.saving import NetworkConfig
 
 OPTIMIZERS = ("adam", "muon")
 SCHEDULES = ("constant", "cosine")
-CYCLE_SCALE = 0.5  # of the highest rate, from one cycle to the next
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -31,8 +30,6 @@ class Optimizer:
         average: momentum of a moving average of the weights, in [0, 1), that is saved and validated in their place; 0
             for the weights themselves.
         kind: "adam" or "muon".
-        cycles: equal parts of the steps, each with the whole schedule, from half the rate of the one before (SGDR:
-            Loshchilov & Hutter 2017, arXiv:1608.03983). A run that has ended goes on by a recipe with more of them.
     """
 
     learning_rate: float = 1e-5
@@ -42,7 +39,6 @@ class Optimizer:
     clip_norm: float = 0.0
     average: float = 0.0
     kind: str = "adam"
-    cycles: int = 1
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -52,7 +48,6 @@ class Optimizer:
         for name in ("warmup_steps", "weight_decay", "clip_norm"):
             check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         check("average", self.average, 0 <= self.average < 1, "in [0, 1)")
-        check("cycles", self.cycles, self.cycles >= 1, "1 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +93,6 @@ class TrainConfig:
         check_choice("precision", self.precision, PRECISIONS)
         for name in ("steps", "batch_size", "shards", "checkpoint_every"):
             check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        cycles = self.optimizer.cycles
-        check("steps", self.steps, self.steps % cycles == 0, f"a multiple of optimizer.cycles, {cycles}")
         check("batch_size", self.batch_size, self.batch_size % self.shards == 0, f"a multiple of shards, {self.shards}")
         check("seed", self.seed, 0 <= self.seed < 2**32, "in [0, 2**32)")
         separation = self.max_separation_seconds
